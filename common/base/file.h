@@ -1,0 +1,21 @@
+/* Whole files: read with a limit, replaced atomically and durably. */
+#ifndef WAYBILL_BASE_FILE_H
+#define WAYBILL_BASE_FILE_H
+
+#include <sys/types.h>
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+/* Reads a regular file of at most max octets into ret (which must be empty). */
+int file_read(const char *path, size_t max, struct buf *ret, struct err *e)
+    WARN_UNUSED;
+/* Writes path.tmp, fsyncs, renames, fsyncs the folder. */
+int file_write(const char *path, mode_t mode, struct bytes data, struct err *e)
+    WARN_UNUSED;
+/* mkdir -p for the last component and its parents; an existing folder is fine. */
+int file_mkdirs(const char *path, mode_t mode, struct err *e) WARN_UNUSED;
+int file_sync_dir(const char *path, struct err *e) WARN_UNUSED;
+/* malloc'd "dir/name". */
+char *path_join(const char *dir, const char *name);
+
+#endif
