@@ -1,0 +1,244 @@
+/*
+ * CMP messages (RFC 9810, RFC 9483) with header and body kept as the raw
+ * octets they came in: protection is verified over, and relayed as, what was
+ * received.  Own small templates; OSSL_CMP_* is used by tests only, as an
+ * independent judge.  No I/O, no clock but where stated, no state.
+ */
+#ifndef WAYBILL_PKI_CMP_H
+#define WAYBILL_PKI_CMP_H
+
+#include <stdbool.h>
+#include "common/pki/sign.h"
+
+#define CMP_MAX		  (64 * 1024) /* octets of a message */
+#define CMP_NESTED_MAX	  (96 * 1024) /* of one that wraps another and its chain */
+#define CMP_EXTRA_MAX	  10	      /* extraCerts */
+#define CMP_NONCE_MAX	  64
+#define CMP_PROFILE_MAX	  64
+#define CMP_TID_LEN	  16
+
+enum cmp_body {
+	CMP_IR = 0,
+	CMP_IP = 1,
+	CMP_CR = 2,
+	CMP_CP = 3,
+	CMP_P10CR = 4,
+	CMP_KUR = 7,
+	CMP_KUP = 8,
+	CMP_RR = 11,
+	CMP_RP = 12,
+	CMP_PKICONF = 19,
+	CMP_NESTED = 20,
+	CMP_GENM = 21,
+	CMP_GENP = 22,
+	CMP_ERROR = 23,
+	CMP_CERTCONF = 24,
+	CMP_POLLREQ = 25,
+	CMP_POLLREP = 26,
+	CMP_BODY__MAX = 27 /* all other types below this parse too */
+};
+
+/* PKIFailureInfo bits. */
+enum cmp_fail {
+	CMP_BAD_ALG = 1 << 0,
+	CMP_BAD_MESSAGE_CHECK = 1 << 1,
+	CMP_BAD_REQUEST = 1 << 2,
+	CMP_BAD_TIME = 1 << 3,
+	CMP_BAD_CERT_ID = 1 << 4,
+	CMP_BAD_DATA_FORMAT = 1 << 5,
+	CMP_WRONG_AUTHORITY = 1 << 6,
+	CMP_BAD_POP = 1 << 9,
+	CMP_WRONG_INTEGRITY = 1 << 12,
+	CMP_BAD_RECIPIENT_NONCE = 1 << 13,
+	CMP_BAD_SENDER_NONCE = 1 << 18,
+	CMP_BAD_CERT_TEMPLATE = 1 << 19,
+	CMP_SIGNER_NOT_TRUSTED = 1 << 20,
+	CMP_TRANSACTION_ID_IN_USE = 1 << 21,
+	CMP_UNSUPPORTED_VERSION = 1 << 22,
+	CMP_NOT_AUTHORIZED = 1 << 23,
+	CMP_SYSTEM_UNAVAIL = 1 << 24,
+	CMP_SYSTEM_FAILURE = 1 << 25
+};
+
+/* PKIStatus. */
+enum cmp_status {
+	CMP_ACCEPTED = 0,
+	CMP_GRANTED_WITH_MODS = 1,
+	CMP_REJECTION = 2,
+	CMP_WAITING = 3
+};
+
+/* "ir", "ip", ... "body 9" has no name: "?" */
+const char *cmp_body_name(enum cmp_body b);
+/* The response type of a request: ir -> ip, p10cr -> cp, ...; else error. */
+enum cmp_body cmp_response_to(enum cmp_body request);
+
+/* ---- reading ---------------------------------------------------------- */
+
+struct cmp_msg;
+
+/*
+ * Parses one PKIMessage of at most CMP_MAX octets (CMP_NESTED_MAX if its body
+ * is nested).  Refuses trailing octets, indefinite lengths anywhere in the
+ * header or at the top of the body, more than CMP_EXTRA_MAX extraCerts, body
+ * tags above 26, header fields outside their limits.  The octets are copied.
+ * ERR_INPUT with failInfo badDataFormat.
+ */
+int cmp_parse(struct bytes der, struct cmp_msg **ret, struct err *e)
+    WARN_UNUSED;
+void cmp_free(struct cmp_msg *m);
+AUTO_DEFINE(cmp_msg, struct cmp_msg, cmp_free);
+
+/* All borrowed from the message. */
+struct bytes cmp_der(const struct cmp_msg *m);
+enum cmp_body cmp_body(const struct cmp_msg *m);
+int cmp_pvno(const struct cmp_msg *m);
+struct bytes cmp_transaction_id(const struct cmp_msg *m);
+struct bytes cmp_sender_nonce(const struct cmp_msg *m);
+struct bytes cmp_recip_nonce(const struct cmp_msg *m);
+const X509_NAME *cmp_sender(const struct cmp_msg *m);	 /* NULL: no directoryName */
+const X509_NAME *cmp_recipient(const struct cmp_msg *m); /* the same */
+bool cmp_implicit_confirm(const struct cmp_msg *m);
+const char *cmp_profile(const struct cmp_msg *m); /* certProfile, "" if none */
+const STACK_OF(X509) * cmp_extra_certs(const struct cmp_msg *m);
+bool cmp_is_protected(const struct cmp_msg *m);
+
+/*
+ * RFC 9483 3.5, what needs no trust: pvno 2 or 3 (unsupportedVersion),
+ * transactionID present and of CMP_TID_LEN octets (badDataFormat),
+ * senderNonce of at least 16 octets (badSenderNonce), protected
+ * (badMessageCheck), protection by signature and not by MAC (wrongIntegrity),
+ * signature algorithm on our list (badAlg), sender a directoryName
+ * (badDataFormat), no recipNonce in a first message (badRecipientNonce).
+ */
+int cmp_check_header(const struct cmp_msg *m, struct err *e) WARN_UNUSED;
+
+/*
+ * The certificate that should have signed: the first of extraCerts whose
+ * subject is the sender (and whose SKI is senderKID, if both are there), else
+ * `fallback` (the TLS client's; may be NULL) under the same condition.
+ * Borrowed; NULL with ERR_TRUST, failInfo signerNotTrusted.
+ */
+X509 *cmp_find_signer(const struct cmp_msg *m, X509 *fallback, struct err *e)
+    WARN_UNUSED;
+/* The protection under this certificate's key (after key_check); ERR_TRUST,
+ * failInfo badMessageCheck, wrongIntegrity or badAlg. */
+int cmp_verify(const struct cmp_msg *m, X509 *signer, struct err *e)
+    WARN_UNUSED;
+
+/* ir, cr, kur, p10cr: what is asked for.  Exactly one request (badRequest),
+ * proof of possession verified (badPOP), key_check passed (badAlg). */
+struct cmp_request {
+	long id;	       /* certReqId; -1 for p10cr */
+	EVP_PKEY *pubkey;      /* owned */
+	X509_NAME *subject;    /* owned; NULL: not given */
+	struct digest tmpl;    /* SHA-256 of the template or CSR info as received */
+};
+void cmp_request_done(struct cmp_request *r);
+int cmp_read_request(const struct cmp_msg *m, struct cmp_request *ret,
+    struct err *e) WARN_UNUSED;
+
+/* pollReq: exactly one id, 0 or -1. */
+int cmp_read_pollreq(const struct cmp_msg *m, long *ret_id, struct err *e)
+    WARN_UNUSED;
+int cmp_read_pollrep(const struct cmp_msg *m, long *ret_id, uint32_t *ret_secs,
+    struct err *e) WARN_UNUSED;
+
+/* certConf: exactly one CertStatus.  hash borrowed from the message. */
+struct cmp_certconf {
+	long id;
+	struct bytes hash;
+	enum cmp_status status; /* accepted if absent */
+	char text[200];		/* first statusString, printable; "" if none */
+};
+int cmp_read_certconf(const struct cmp_msg *m, struct cmp_certconf *ret,
+    struct err *e) WARN_UNUSED;
+/* RFC 9810 5.3.18: the hash is that of the certificate's signature algorithm
+ * (SHA-256 for EdDSA here refused: needs hashAlg). ERR_INPUT badCertId. */
+int cmp_check_certhash(const struct cmp_certconf *c, X509 *cert, struct err *e)
+    WARN_UNUSED;
+
+/* ip, cp, kup: exactly one CertResponse. */
+struct cmp_response {
+	long id;
+	enum cmp_status status;
+	uint32_t fail;
+	char text[200];
+	X509 *cert;		 /* owned; NULL unless accepted */
+	STACK_OF(X509) * ca_pubs; /* owned; may be NULL */
+};
+void cmp_response_done(struct cmp_response *r);
+int cmp_read_response(const struct cmp_msg *m, struct cmp_response *ret,
+    struct err *e) WARN_UNUSED;
+/* error: its PKIStatusInfo, in the same form (id 0, cert NULL). */
+int cmp_read_error(const struct cmp_msg *m, struct cmp_response *ret,
+    struct err *e) WARN_UNUSED;
+
+/* nested with exactly one message inside: its octets, borrowed. */
+int cmp_read_nested(const struct cmp_msg *m, struct bytes *ret, struct err *e)
+    WARN_UNUSED;
+
+/* ---- writing ---------------------------------------------------------- */
+
+/* Bodies: the DER of the whole body choice ([n] EXPLICIT), appended. */
+void cmp_body_waiting(enum cmp_body request, long id, struct buf *out);
+void cmp_body_rejection(enum cmp_body request, long id, uint32_t fail,
+    const char *text, struct buf *out);
+void cmp_body_error(enum cmp_status status, uint32_t fail, const char *text,
+    struct buf *out);
+void cmp_body_pollrep(long id, uint32_t seconds, struct buf *out);
+void cmp_body_pollreq(long id, struct buf *out);
+void cmp_body_pkiconf(struct buf *out);
+void cmp_body_nested(struct bytes message, struct buf *out);
+/* ip or cp with one accepted certificate; ca_pubs NULL or with one anchor. */
+void cmp_body_issued(enum cmp_body response, long id, X509 *cert,
+    X509 *ca_pub, struct buf *out);
+void cmp_body_certconf(long id, X509 *cert, bool accept, const char *text,
+    struct buf *out);
+/* ir (or cr, kur) with a template of subject and key, proof of possession by
+ * signature; id 0. */
+int cmp_body_certreq(enum cmp_body type, EVP_PKEY *key,
+    const X509_NAME *subject, struct buf *out, struct err *e) WARN_UNUSED;
+int cmp_body_p10cr(EVP_PKEY *key, const X509_NAME *subject, struct buf *out,
+    struct err *e) WARN_UNUSED;
+
+/* A header to be.  Octets are borrowed; empty ones are left out of the
+ * header, but an empty sender_nonce means 16 fresh random octets. */
+struct cmp_head {
+	int pvno;		    /* 2 or 3; 0 means 2 */
+	const X509_NAME *recipient; /* NULL: the NULL-DN */
+	struct bytes transaction_id, sender_nonce, recip_nonce;
+	bool implicit_confirm;
+	const char *profile;	 /* certProfile; NULL or "": none */
+	uint64_t message_time;	 /* seconds; 0: leave out */
+	uint64_t confirm_wait;	 /* absolute seconds; 0: leave out */
+};
+/* Fills ret so that it answers `m`: pvno, transactionID, recipNonce := its
+ * senderNonce, recipient := its sender.  Borrows from m. */
+void cmp_head_reply(const struct cmp_msg *m, struct cmp_head *ret);
+
+/* Appends a protected PKIMessage: sender and senderKID from s->cert,
+ * extraCerts = s->cert, s->chain, then more (may be NULL). */
+int cmp_build(const struct cmp_head *h, struct bytes body,
+    const struct signer *s, const STACK_OF(X509) * more, struct buf *out,
+    struct err *e) WARN_UNUSED;
+
+/*
+ * RFC 9483 5.1.5, DECISIONS 16: the final response `m` under our protection.
+ * Keeps pvno, transactionID, senderNonce, generalInfo, freeText and the body's
+ * octets; replaces sender, senderKID, recipient, recipNonce and protection;
+ * drops messageTime unless message_time is not 0.  extraCerts: ours first,
+ * then m's.  The caller has verified `m`.
+ */
+int cmp_reprotect(const struct cmp_msg *m, const X509_NAME *recipient,
+    struct bytes recip_nonce, uint64_t message_time, const struct signer *s,
+    struct buf *out, struct err *e) WARN_UNUSED;
+
+/*
+ * RFC 9483 5.2.2.1: `m` inside one nested message by s; copies transactionID
+ * and senderNonce (and recipNonce if present), nothing else.
+ */
+int cmp_nest(const struct cmp_msg *m, const struct signer *s, struct buf *out,
+    struct err *e) WARN_UNUSED;
+
+#endif
