@@ -1,0 +1,17 @@
+/* The client's side of a control socket: one request, one JSON answer, over
+ * HTTP on a Unix socket; blocking, for commands. */
+#ifndef WAYBILL_SYS_CONTROL_H
+#define WAYBILL_SYS_CONTROL_H
+
+#include "common/base/json.h"
+
+/*
+ * Sends METHOD path with an optional JSON body; waits at most 10 s; reads at
+ * most 16 MiB.  Returns the answer's JSON and its status in *ret_status.
+ * ERR_PEER if nobody listens, ERR_PERM if the socket may not be opened.
+ */
+json_t *control_call(const char *socket_path, const char *method,
+    const char *path, const json_t *body, int *ret_status, struct err *e)
+    WARN_UNUSED;
+
+#endif
