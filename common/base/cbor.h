@@ -21,6 +21,7 @@
 void cbor_write_uint(struct buf *out, uint64_t v);
 void cbor_write_int(struct buf *out, int64_t v);
 void cbor_write_bytes(struct buf *out, const void *p, size_t n);
+/* s must be UTF-8 (utf8_valid): the reader refuses what is not. */
 void cbor_write_text(struct buf *out, const char *s);
 void cbor_write_array(struct buf *out, size_t n);
 void cbor_write_bool(struct buf *out, bool v);
@@ -30,13 +31,15 @@ void cbor_write_bytes_or_null(struct buf *out, const void *p, size_t n);
 
 /*
  * The reader sticks at its first error: read all fields, then ask once with
- * cbor_read_end().  After an error every get leaves its output zeroed.
+ * cbor_read_end().  After an error every read leaves its output zeroed
+ * and stays where it was.
  */
 struct cbor_in {
-	const uint8_t *p, *end;
+	const uint8_t *start, *p, *end;
 	const char *what; /* for messages: "entry header" */
 	const char *bad;  /* NULL, or what was wrong */
 	unsigned depth;
+	uint64_t left[CBOR_DEPTH]; /* items still to come, by depth */
 };
 
 void cbor_read_init(struct cbor_in *in, struct bytes b, const char *what);
@@ -55,9 +58,10 @@ bool cbor_read_bool(struct cbor_in *in);
 void cbor_read_array(struct cbor_in *in, size_t n);
 /* An array of min to max items; returns how many. */
 size_t cbor_read_array_upto(struct cbor_in *in, size_t min, size_t max);
-/* Marks the input as bad for a reason of the caller's. */
+/* Marks the input as bad for a reason of the caller's (borrowed). */
 void cbor_read_bad(struct cbor_in *in, const char *why);
-/* 0 if all was read without error and nothing trails; else ERR_INPUT. */
+/* 0 if all was read without error, every array was read to its end and nothing
+ * trails; else ERR_INPUT. */
 int cbor_read_end(struct cbor_in *in, struct err *e) WARN_UNUSED;
 
 #endif

@@ -20,7 +20,11 @@ struct stamp {
 	uint64_t age; /* seconds the thing had been known when stamped */
 };
 
-/* Now.  Quality none if the clock reads earlier than the floor. */
+/*
+ * Now, age 0.  Quality: none if the clock reads earlier than the floor, sync
+ * if the kernel is being disciplined, else rtc.  For tests, WAYBILL_CLOCK in
+ * the environment (none, floor, rtc or sync) is believed instead.
+ */
 struct stamp clock_now(void);
 /* Raises the floor (never lowers it); starts as the time of the build. */
 void clock_raise_floor(uint64_t seconds);
@@ -28,7 +32,7 @@ uint64_t clock_floor(void);
 /* Monotonic milliseconds. */
 uint64_t clock_mono_ms(void);
 const char *clock_quality_name(enum clock_quality q);
-/* RFC 3339 UTC into buf of 21; returns buf. */
+/* RFC 3339 UTC into buf of 21; returns buf.  Stops at the end of 9999. */
 char *clock_format(char buf[21], uint64_t seconds);
 
 #endif

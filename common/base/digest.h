@@ -16,9 +16,10 @@ struct digest {
 struct digest digest_of(const void *p, size_t n);
 struct digest digest_hmac(struct bytes key, struct bytes data);
 /* RFC 5869; label is the info string. */
-void digest_hkdf(struct bytes secret, const char *label, uint8_t *ret,
-    size_t n);
-bool digest_eq(const struct digest *a, const struct digest *b); /* constant time */
+void digest_hkdf(
+    struct bytes secret, const char *label, uint8_t *ret, size_t n);
+bool digest_eq(
+    const struct digest *a, const struct digest *b); /* constant time */
 void random_bytes(void *p, size_t n);
 
 #endif

@@ -35,9 +35,9 @@ struct err {
 	char msg[ERR_MSG_MAX]; /* one line, no newline, NUL-terminated */
 };
 
-#define ERR_INIT                                                               \
-	{                                                                      \
-		ERR_NONE, 0, ""                                                \
+#define ERR_INIT \
+	{ \
+		ERR_NONE, 0, "" \
 	}
 
 /* Sets kind and message (truncated to ERR_MSG_MAX - 1 octets, control
@@ -68,5 +68,9 @@ uint32_t err_cmp_fail(const struct err *e); /* e->fail, or the kind's bit */
 
 /* The exit code of a command (DESIGN: 0 to 9 and 78). */
 int err_exit_code(enum err_kind kind);
+
+/* For our own trouble with no way on (memory, random octets): one line on
+ * stderr without allocating, then exit 1 at once. */
+_Noreturn void err_die(const char *why);
 
 #endif
