@@ -1,0 +1,31 @@
+/* The audit trail: every decision and state change appends a record whose
+ * hash covers the one before it (schemas/entry.cddl). */
+#ifndef WAYBILL_QUEUE_AUDIT_H
+#define WAYBILL_QUEUE_AUDIT_H
+
+#include "common/base/clock.h"
+#include "common/queue/store.h"
+
+struct audit_record {
+	uint64_t seq;
+	struct stamp when;
+	uint64_t id;	  /* the entry, 0: none */
+	char event[32];	  /* "accepted", "answered", ... */
+	char who[64];	  /* "registrar", "service ra", "uid 1000" */
+	char detail[200]; /* printable */
+	struct digest previous, hash;
+};
+
+/* Appends; db is the store's audit database.  seq, when, previous and hash
+ * are filled in. */
+int audit_append(struct store_txn *t, unsigned db, struct audit_record *r,
+    struct err *e) WARN_UNUSED;
+/* Records of one entry (id 0: all), oldest first, at most max. */
+typedef void (*audit_visit)(const struct audit_record *r, void *arg);
+int audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
+    audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
+/* Walks the chain; ERR_DAMAGE names the first record that does not hold. */
+int audit_verify(struct store_txn *t, unsigned db, uint64_t *ret_records,
+    struct err *e) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * One sealed LMDB environment with one writer.  The only user of <lmdb.h>.
+ *
+ * A committer thread takes all queued jobs as one transaction (group commit,
+ * default sync: commit returned 0 means the octets are on disk) and posts
+ * each result to the thread that submitted.  A job that fails aborts the
+ * transaction and every job of it is tried again alone; a commit that fails
+ * ends the process.  Readers run on their own thread in short read
+ * transactions and see only what is committed.
+ *
+ * Every value is sealed by AES-256-GCM, AAD = store id | database | key |
+ * format, so a moved, swapped or damaged row is ERR_DAMAGE.  A sealed head
+ * (epoch, next id, rows per database, audit head, the user's own words) is
+ * rewritten in every commit; store_open compares it with what is there.
+ */
+#ifndef WAYBILL_QUEUE_STORE_H
+#define WAYBILL_QUEUE_STORE_H
+
+#include <stdbool.h>
+#include "common/base/aead.h"
+#include "common/base/digest.h"
+#include "common/base/post.h"
+
+#define STORE_DB_MAX   6
+#define STORE_KEY_MAX  64
+#define STORE_EPOCH_LEN 16
+#define STORE_USER_MAX 1024
+
+struct store;
+struct store_txn;
+
+struct store_conf {
+	const char *dir;	       /* made with mode 0700 if absent */
+	const char *const *databases;  /* names, NULL-terminated, at most
+					  STORE_DB_MAX; index = db below */
+	uint64_t map_size;
+	uint8_t key[AEAD_KEY_LEN];     /* the sealing key, derived by HKDF from
+					  the seal secret with label
+					  "waybill-store/1" */
+};
+
+/*
+ * Opens or makes the store: mdb_reader_check, posix_fallocate of the map file
+ * after the open (every time), file and folder fsynced before return, rows per
+ * database compared with the head.  NORDAHEAD; never WRITEMAP or NOSYNC.
+ * ERR_DAMAGE if the head does not open or rows vanished (the message says how
+ * many of which), ERR_LOCAL else.  Starts the committer.
+ */
+int store_open(const struct store_conf *c, struct store **ret, struct err *e)
+    WARN_UNUSED;
+/* Runs what is queued, then stops. */
+void store_close(struct store *s);
+
+/* A secret file of at least 32 octets (made with random ones if absent and
+ * create is set), mode 0600. */
+int store_seal_secret(const char *path, bool create, struct buf *ret,
+    struct err *e) WARN_UNUSED;
+
+typedef int (*store_job)(struct store_txn *t, void *arg, struct err *e);
+typedef void (*store_done)(void *arg, const struct err *e); /* e NULL: done */
+
+/*
+ * Queues fn to run in the committer.  fn may run more than once (a batch that
+ * failed is tried again): it changes nothing but the store and *arg's results.
+ * done(arg, ...) is posted to `to` after the commit.  done may be NULL.
+ */
+void store_submit(struct store *s, store_job fn, store_done done, void *arg,
+    struct post to);
+/* The same, waiting; for start-up and tests, never on a loop. */
+int store_submit_wait(struct store *s, store_job fn, void *arg, struct err *e)
+    WARN_UNUSED;
+/* fn in a read transaction on this thread; it must not block. */
+int store_read(struct store *s, store_job fn, void *arg, struct err *e)
+    WARN_UNUSED;
+
+/* ---- inside a transaction -------------------------------------------- */
+
+/* 1: found, the plain value appended to ret (ret may be NULL); 0: absent; -1. */
+int store_get(struct store_txn *t, unsigned db, struct bytes key,
+    struct buf *ret, struct err *e) WARN_UNUSED;
+/* Adds or replaces. ERR_RETRY if the map is full. */
+int store_put(struct store_txn *t, unsigned db, struct bytes key,
+    struct bytes value, struct err *e) WARN_UNUSED;
+int store_del(struct store_txn *t, unsigned db, struct bytes key,
+    struct err *e) WARN_UNUSED;
+/* Calls fn for each row from the first key >= from, until it returns non-zero
+ * (1: enough, -1: error).  A row that does not open is given with
+ * damaged = true and an empty value. */
+typedef int (*store_visit)(struct bytes key, struct bytes value, bool damaged,
+    void *arg, struct err *e);
+int store_walk(struct store_txn *t, unsigned db, struct bytes from,
+    store_visit fn, void *arg, struct err *e) WARN_UNUSED;
+/* The next id of this store: 1, 2, ... never reused once committed. */
+uint64_t store_take_id(struct store_txn *t);
+uint64_t store_peek_id(struct store_txn *t);
+const uint8_t *store_epoch(const struct store_txn *t);
+/* The user's words in the head: replaced whole, at most STORE_USER_MAX. */
+struct bytes store_user(const struct store_txn *t);
+void store_set_user(struct store_txn *t, struct bytes words);
+
+/* fn(arg, true) in the committer after the commit, before any `done`; or
+ * fn(arg, false), last registered first, if the transaction was given up: for
+ * memory indexes that jobs change as they go. */
+void store_after(struct store_txn *t, void (*fn)(void *arg, bool committed),
+    void *arg);
+
+/* The audit chain's head in the head row; audit.c is its only user. */
+struct store_audit {
+	uint64_t seq;
+	struct digest hash;
+};
+struct store_audit *store_audit_head(struct store_txn *t);
+
+/* Pages in use of pages there are, in percent, as of the last commit. */
+unsigned store_used_percent(struct store *s);
+
+#define STORE_KEY_ID_LEN 8
+/* id as 8 octets big-endian. */
+struct bytes store_key_id(uint8_t key[STORE_KEY_ID_LEN], uint64_t id);
+uint64_t store_key_to_id(struct bytes key);
+
+#endif
