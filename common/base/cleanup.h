@@ -10,25 +10,25 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define WARN_UNUSED __attribute__((warn_unused_result))
+#define WARN_UNUSED  __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* Teaches AUTO(name) to own a `type *` that `free_fn` frees (NULL is fine). */
-#define AUTO_DEFINE(name, type, free_fn)                                       \
-	typedef type *auto_##name;                                             \
-	static inline void auto_free_##name(auto_##name *p)                    \
-	{                                                                      \
-		free_fn(*p);                                                   \
-	}                                                                      \
+#define AUTO_DEFINE(name, type, free_fn) \
+	typedef type *auto_##name; \
+	static inline void auto_free_##name(auto_##name *p) \
+	{ \
+		free_fn(*p); \
+	} \
 	struct auto_##name##_needs_a_semicolon
 
 #define AUTO(name) __attribute__((cleanup(auto_free_##name))) auto_##name
 
-#define STEAL(p)                                                               \
-	__extension__({                                                        \
-		__typeof__(p) stolen_ = (p);                                   \
-		(p) = NULL;                                                    \
-		stolen_;                                                       \
+#define STEAL(p) \
+	__extension__({ \
+		__typeof__(p) stolen_ = (p); \
+		(p) = NULL; \
+		stolen_; \
 	})
 
 AUTO_DEFINE(char, char, free);
