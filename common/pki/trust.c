@@ -1,0 +1,500 @@
+#include "common/pki/trust.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+
+#include "common/base/digest.h"
+#include "common/base/file.h"
+#include "common/base/str.h"
+#include "common/pki/certfacts.h"
+#include "common/pki/cmp.h"
+#include "common/pki/sign.h"
+
+#define UNTRUSTED_MAX	10
+#define DENYLIST_MAX	((size_t)16 * 1024 * 1024)
+#define DENY_LINE_MAX	256
+#define SERIAL_HEX_SIZE 129
+#define SECURITY_LEVEL	2 /* 112 bits: RSA 2048 passes, SHA-1 does not */
+
+AUTO_DEFINE(X509_STORE_CTX, X509_STORE_CTX, X509_STORE_CTX_free);
+
+/* A stack whose elements belong to others. */
+static inline void
+x509s_free_borrowed(STACK_OF(X509) * s)
+{
+	sk_X509_free(s);
+}
+AUTO_DEFINE(X509S_BORROWED, STACK_OF(X509), x509s_free_borrowed);
+
+struct trust {
+	X509_STORE *store;
+	STACK_OF(X509) * anchors;
+	char **names; /* of the anchor at the same place */
+	STACK_OF(X509) * intermediates;
+};
+
+struct trust *
+trust_new(void)
+{
+	struct trust *t = xcalloc(1, sizeof(*t));
+
+	t->store = X509_STORE_new();
+	t->anchors = sk_X509_new_null();
+	t->intermediates = sk_X509_new_null();
+	if (t->store == NULL || t->anchors == NULL || t->intermediates == NULL)
+		err_die("out of memory");
+	return t;
+}
+
+void
+trust_free(struct trust *t)
+{
+	int i;
+
+	if (t == NULL)
+		return;
+	for (i = 0; i < sk_X509_num(t->anchors); i++)
+		free(t->names[i]);
+	free(t->names);
+	X509_STORE_free(t->store);
+	x509s_free(t->anchors);
+	x509s_free(t->intermediates);
+	free(t);
+}
+
+/* Where x stands among the anchors, or -1. */
+static int
+find_anchor(const struct trust *t, const X509 *x)
+{
+	int i;
+
+	for (i = 0; i < sk_X509_num(t->anchors); i++)
+		if (X509_cmp(sk_X509_value(t->anchors, i), x) == 0)
+			return i;
+	return -1;
+}
+
+static int
+cert_key_check(X509 *x, struct err *e)
+{
+	return key_check(X509_get0_pubkey(x), e);
+}
+
+static void
+push_ref(STACK_OF(X509) * s, X509 *x)
+{
+	if (X509_up_ref(x) != 1 || sk_X509_push(s, x) == 0)
+		err_die("out of memory");
+}
+
+int
+trust_add_cert(struct trust *t, const char *name, X509 *anchor, struct err *e)
+{
+	int at = find_anchor(t, anchor);
+	size_t n = (size_t)sk_X509_num(t->anchors);
+
+	/* A policy that asks for the vendor needs one answer. */
+	if (at >= 0 && strcmp(t->names[at], name) != 0)
+		return err_set(e, ERR_CONF,
+		    "anchor %s: the same certificate is anchor %s", name,
+		    t->names[at]);
+	if (at >= 0)
+		return 0;
+	if (cert_key_check(anchor, e) == -1)
+		return err_prefix(e, "anchor %s", name);
+	if (X509_STORE_add_cert(t->store, anchor) != 1)
+		return err_ossl(e, ERR_LOCAL, "anchor %s: not added", name);
+	t->names = xrealloc(t->names, (n + 1) * sizeof(*t->names));
+	t->names[n] = xstrdup(name);
+	push_ref(t->anchors, anchor);
+	return 0;
+}
+
+int
+trust_add_file(
+    struct trust *t, const char *name, const char *path, struct err *e)
+{
+	AUTO(X509S) certs = ossl_load_certs(path, e);
+	int i;
+
+	if (certs == NULL)
+		return -1;
+	for (i = 0; i < sk_X509_num(certs); i++)
+		if (trust_add_cert(t, name, sk_X509_value(certs, i), e) == -1)
+			return err_prefix(e, "%s", path);
+	return 0;
+}
+
+int
+trust_add_intermediate(struct trust *t, X509 *x, struct err *e)
+{
+	char subject[CERT_TEXT_MAX];
+
+	if (cert_key_check(x, e) == -1)
+		return err_prefix(e, "intermediate %s",
+		    cert_subject_text(x, subject, sizeof(subject)));
+	push_ref(t->intermediates, x);
+	return 0;
+}
+
+const STACK_OF(X509) * trust_anchors(const struct trust *t)
+{
+	return t->anchors;
+}
+
+static int
+distrust(struct err *e, X509 *x, const char *why)
+{
+	char subject[CERT_TEXT_MAX];
+
+	return err_fail(e, ERR_TRUST, CMP_SIGNER_NOT_TRUSTED,
+	    "certificate %s: %s",
+	    cert_subject_text(x, subject, sizeof(subject)), why);
+}
+
+/* Limits before anything expensive. */
+static int
+check_limits(X509 *leaf, const STACK_OF(X509) * untrusted, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int i;
+
+	if (sk_X509_num(untrusted) > UNTRUSTED_MAX)
+		return err_fail(e, ERR_TRUST, CMP_SIGNER_NOT_TRUSTED,
+		    "chain: %d certificates, limit %d", sk_X509_num(untrusted),
+		    UNTRUSTED_MAX);
+	if (cert_key_check(leaf, &why) == -1)
+		return distrust(e, leaf, why.msg);
+	for (i = 0; i < sk_X509_num(untrusted); i++)
+		if (cert_key_check(sk_X509_value(untrusted, i), &why) == -1)
+			return distrust(
+			    e, sk_X509_value(untrusted, i), why.msg);
+	return 0;
+}
+
+/* The peer's certificates, then ours; the elements stay theirs. */
+static STACK_OF(X509) *
+    gather(const struct trust *t, const STACK_OF(X509) * untrusted)
+{
+	STACK_OF(X509) *all = sk_X509_dup(t->intermediates);
+	int i;
+
+	if (all == NULL)
+		err_die("out of memory");
+	for (i = 0; i < sk_X509_num(untrusted); i++)
+		if (sk_X509_unshift(all, sk_X509_value(untrusted, i)) == 0)
+			err_die("out of memory");
+	return all;
+}
+
+/* No purpose: which usages are wanted is for the caller to say. */
+static void
+set_rules(X509_STORE_CTX *ctx, uint64_t at)
+{
+	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+	/* An anchor need not be self-signed: the vendor's sub-CA may be one. */
+	unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
+
+	if (at == 0)
+		flags |= X509_V_FLAG_NO_CHECK_TIME;
+	else
+		X509_VERIFY_PARAM_set_time(param, (time_t)at);
+	if (X509_VERIFY_PARAM_set_flags(param, flags) != 1 ||
+	    X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY) != 1)
+		err_die("chain rules cannot be set");
+	X509_VERIFY_PARAM_set_depth(param, TRUST_DEPTH);
+	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
+}
+
+/* RFC 5280 6.1.4 (k): OpenSSL lets CAs from before basicConstraints pass. */
+static int
+check_chain(X509 *leaf, const STACK_OF(X509) * chain, struct err *e)
+{
+	int i;
+
+	for (i = 1; i < sk_X509_num(chain) - 1; i++)
+		if (!cert_is_ca(sk_X509_value(chain, i)))
+			return distrust(e, sk_X509_value(chain, i),
+			    "RFC 5280 6.1.4: not a CA");
+	if (!cert_may_sign(leaf))
+		return distrust(
+		    e, leaf, "RFC 9483 3.5: keyUsage without digitalSignature");
+	return 0;
+}
+
+/* The reason and the certificate it was found at. */
+static int
+say_why(X509_STORE_CTX *ctx, X509 *leaf, struct err *e)
+{
+	X509 *at = X509_STORE_CTX_get_current_cert(ctx);
+	int code = X509_STORE_CTX_get_error(ctx);
+
+	/* The reason is in the context; the queue has only its echo. */
+	ERR_clear_error();
+	return distrust(e, at != NULL ? at : leaf,
+	    code == X509_V_OK ? "chain cannot be verified"
+			      : X509_verify_cert_error_string(code));
+}
+
+int
+trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
+    uint64_t at, const char **ret_name, STACK_OF(X509) * *ret_chain,
+    struct err *e)
+{
+	AUTO(X509S_BORROWED) all = NULL;
+	AUTO(X509_STORE_CTX) ctx = NULL;
+	STACK_OF(X509) * chain;
+	int anchor;
+
+	if (check_limits(leaf, untrusted, e) == -1)
+		return -1;
+	all = gather(t, untrusted);
+	ctx = X509_STORE_CTX_new();
+	if (ctx == NULL || X509_STORE_CTX_init(ctx, t->store, leaf, all) != 1)
+		err_die("out of memory");
+	set_rules(ctx, at);
+	if (X509_verify_cert(ctx) != 1)
+		return say_why(ctx, leaf, e);
+	chain = X509_STORE_CTX_get0_chain(ctx);
+	if (check_chain(leaf, chain, e) == -1)
+		return -1;
+	anchor = find_anchor(t, sk_X509_value(chain, sk_X509_num(chain) - 1));
+	if (anchor == -1)
+		return distrust(e, leaf, "chain ends at no anchor");
+	*ret_name = t->names[anchor];
+	if (ret_chain != NULL)
+		*ret_chain = X509_STORE_CTX_get1_chain(ctx);
+	return 0;
+}
+
+/* Lines in one spelling, sorted. */
+struct denylist {
+	char **lines;
+	size_t n;
+};
+
+void
+denylist_free(struct denylist *d)
+{
+	size_t i;
+
+	if (d == NULL)
+		return;
+	for (i = 0; i < d->n; i++)
+		free(d->lines[i]);
+	free(d->lines);
+	free(d);
+}
+
+static int
+compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* "00A0" and "a0" are one number. */
+static const char *
+without_zeros(const char *hex)
+{
+	while (hex[0] == '0' && hex[1] != '\0')
+		hex++;
+	return hex;
+}
+
+static bool
+is_digest(const char *s)
+{
+	return strlen(s) == (size_t)2 * DIGEST_LEN &&
+	    s[strspn(s, "0123456789abcdef")] == '\0';
+}
+
+static bool
+is_serial(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n < SERIAL_HEX_SIZE &&
+	    s[strspn(s, "0123456789abcdef")] == '\0';
+}
+
+static void
+lower(char *s)
+{
+	for (; *s != '\0'; s++)
+		*s = (char)tolower((unsigned char)*s);
+}
+
+/* Each takes what stands behind its word, and appends the one spelling or
+ * says what is wrong. */
+static const char *
+parse_serial(char *rest, struct buf *out)
+{
+	char *hex = rest + strcspn(rest, " \t");
+
+	if (*hex != '\0')
+		*hex++ = '\0';
+	hex += strspn(hex, " \t");
+	lower(rest);
+	lower(hex);
+	if (!is_digest(rest))
+		return "the issuer's SHA-256 has 64 hexadecimal digits";
+	if (!is_serial(hex))
+		return "the serial number is 1 to 128 hexadecimal digits";
+	buf_printf(out, "serial %s %s", rest, without_zeros(hex));
+	return NULL;
+}
+
+static const char *
+parse_subject_serial(char *rest, struct buf *out)
+{
+	if (strlen(rest) >= CERT_TEXT_MAX)
+		return "the subject's serialNumber is too long";
+	buf_printf(out, "subject-serial %s", rest);
+	return NULL;
+}
+
+static const char *
+parse_spki(char *rest, struct buf *out)
+{
+	lower(rest);
+	if (!is_digest(rest))
+		return "the key's SHA-256 has 64 hexadecimal digits";
+	buf_printf(out, "spki %s", rest);
+	return NULL;
+}
+
+/* A line without comment and surrounding space, not empty. */
+static const char *
+parse_line(char *line, struct buf *out)
+{
+	static const struct {
+		const char *word;
+		const char *(*parse)(char *rest, struct buf *out);
+	} words[] = {
+		{ "serial", parse_serial },
+		{ "subject-serial", parse_subject_serial },
+		{ "spki", parse_spki },
+	};
+	char *rest = line + strcspn(line, " \t");
+	size_t i;
+
+	if (*rest != '\0')
+		*rest++ = '\0';
+	rest += strspn(rest, " \t");
+	for (i = 0; i < NELEMS(words); i++) {
+		if (strcmp(line, words[i].word) != 0)
+			continue;
+		if (*rest == '\0')
+			return "nothing behind the word";
+		return words[i].parse(rest, out);
+	}
+	return "neither serial, subject-serial nor spki";
+}
+
+/* Cuts the comment and the space around; returns the start. */
+static char *
+trim(char *line)
+{
+	size_t n;
+
+	line[strcspn(line, "#")] = '\0';
+	line += strspn(line, " \t");
+	for (n = strlen(line); n > 0 && isspace((unsigned char)line[n - 1]);)
+		line[--n] = '\0';
+	return line;
+}
+
+static const char *
+add_line(struct denylist *d, char *line)
+{
+	struct buf one AUTO_BUF = { 0 };
+	const char *why;
+
+	if (strlen(line) >= DENY_LINE_MAX)
+		return "line too long";
+	line = trim(line);
+	if (*line == '\0')
+		return NULL;
+	if ((why = parse_line(line, &one)) != NULL)
+		return why;
+	/* Grows at powers of two. */
+	if ((d->n & (d->n - 1)) == 0)
+		d->lines = xrealloc(
+		    d->lines, (d->n > 0 ? d->n * 2 : 1) * sizeof(*d->lines));
+	d->lines[d->n++] = xstrdup(buf_cstr(&one));
+	return NULL;
+}
+
+struct denylist *
+denylist_load(const char *path, struct err *e)
+{
+	struct buf text AUTO_BUF = { 0 };
+	AUTO(denylist) d = xcalloc(1, sizeof(*d));
+	const char *why;
+	char *line, *next;
+	unsigned number;
+
+	if (file_read(path, DENYLIST_MAX, &text, e) == -1)
+		return NULL;
+	if (memchr(buf_cstr(&text), '\0', text.len) != NULL) {
+		err_set(e, ERR_CONF, "%s:1: not a text file", path);
+		return NULL;
+	}
+	next = (char *)text.data;
+	for (number = 1; (line = strsep(&next, "\n")) != NULL; number++) {
+		if ((why = add_line(d, line)) != NULL) {
+			err_set(e, ERR_CONF, "%s:%u: %s", path, number, why);
+			return NULL;
+		}
+	}
+	if (d->n > 0)
+		qsort(d->lines, d->n, sizeof(*d->lines), compare_lines);
+	return STEAL(d);
+}
+
+static int
+deny(const struct denylist *d, struct buf *line, struct err *e)
+{
+	const char *key = buf_cstr(line);
+
+	if (d->n == 0 ||
+	    bsearch(&key, d->lines, d->n, sizeof(*d->lines), compare_lines) ==
+		NULL)
+		return 0;
+	return err_set(e, ERR_POLICY, "certificate: on the deny list: %s", key);
+}
+
+int
+denylist_check(const struct denylist *d, X509 *x, struct err *e)
+{
+	struct buf by_serial AUTO_BUF = { 0 }, by_subject AUTO_BUF = { 0 };
+	struct buf by_key AUTO_BUF = { 0 }, issuer AUTO_BUF = { 0 };
+	char hex[2 * DIGEST_LEN + 1], serial[SERIAL_HEX_SIZE];
+	char subject[CERT_TEXT_MAX] = "";
+	EVP_PKEY *key = X509_get0_pubkey(x);
+	struct digest md;
+
+	if (d == NULL)
+		return 0;
+	ossl_name_der(X509_get_issuer_name(x), &issuer);
+	md = digest_of(issuer.data, issuer.len);
+	buf_printf(&by_serial, "serial %s %s",
+	    hex_format(hex, md.b, sizeof(md.b)),
+	    without_zeros(cert_serial_hex(x, serial, sizeof(serial))));
+	/* Not all certificates have one, so its absence is no answer. */
+	if (cert_subject_serial(x, subject, NULL) == 0)
+		buf_printf(&by_subject, "subject-serial %s", subject);
+	if (key != NULL) {
+		md = spki_digest(key);
+		buf_printf(
+		    &by_key, "spki %s", hex_format(hex, md.b, sizeof(md.b)));
+	}
+	if (deny(d, &by_serial, e) == -1 || deny(d, &by_subject, e) == -1 ||
+	    deny(d, &by_key, e) == -1)
+		return -1;
+	return 0;
+}
