@@ -50,12 +50,14 @@ digest_of(const void *p, size_t n)
 struct digest
 digest_hmac(struct bytes key, struct bytes data)
 {
+	static const uint8_t nothing[1];
 	struct digest ret;
 
 	fetch_once();
+	/* libcrypto takes a NULL for a missing key or missing data. */
 	if (key.len > INT_MAX ||
-	    HMAC(sha256, key.len > 0 ? key.p : NULL, (int)key.len, data.p,
-		data.len, ret.b, NULL) == NULL)
+	    HMAC(sha256, key.len > 0 ? key.p : nothing, (int)key.len,
+		data.len > 0 ? data.p : nothing, data.len, ret.b, NULL) == NULL)
 		err_die("libcrypto: HMAC-SHA-256 failed");
 	return ret;
 }

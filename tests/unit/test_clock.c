@@ -1,0 +1,107 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+
+static void
+the_environment_may_say_the_quality(void **state)
+{
+	static const struct {
+		const char *name;
+		enum clock_quality want;
+	} cases[] = {
+		{ "none", CLOCK_NONE },
+		{ "floor", CLOCK_FLOOR },
+		{ "rtc", CLOCK_RTC },
+		{ "sync", CLOCK_SYNC },
+	};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(NELEMS(cases), CLOCK__MAX);
+	for (i = 0; i < NELEMS(cases); i++) {
+		setenv("WAYBILL_CLOCK", cases[i].name, 1);
+		assert_int_equal(clock_now().quality, cases[i].want);
+		assert_string_equal(
+		    clock_quality_name(cases[i].want), cases[i].name);
+	}
+	unsetenv("WAYBILL_CLOCK");
+	assert_string_equal(clock_quality_name(CLOCK__MAX), "unknown");
+}
+
+static void
+now_is_now(void **state)
+{
+	uint64_t before = (uint64_t)time(NULL), mono = clock_mono_ms();
+	struct stamp now = clock_now();
+
+	(void)state;
+	/* time() may lag behind clock_gettime() by a tick. */
+	assert_in_range(now.time, before, before + 5);
+	assert_int_equal(now.age, 0);
+	assert_in_range(clock_mono_ms(), mono, mono + 5000);
+	/* 2026-11-01: no clock of a build machine may be earlier. */
+	assert_true(clock_floor() >= UINT64_C(1793491200));
+	assert_true(now.quality == CLOCK_RTC || now.quality == CLOCK_SYNC);
+}
+
+/* Last, since the floor is never lowered. */
+static void
+below_the_floor_nothing_is_believed(void **state)
+{
+	uint64_t floor = (uint64_t)time(NULL) + 3600;
+
+	(void)state;
+	setenv("WAYBILL_CLOCK", "nonsense", 1);
+	assert_int_not_equal(clock_now().quality, CLOCK_NONE);
+	clock_raise_floor(floor);
+	assert_int_equal(clock_floor(), floor);
+	assert_int_equal(clock_now().quality, CLOCK_NONE);
+	clock_raise_floor(floor - 10);
+	assert_int_equal(clock_floor(), floor);
+	setenv("WAYBILL_CLOCK", "sync", 1);
+	assert_int_equal(clock_now().quality, CLOCK_SYNC);
+	unsetenv("WAYBILL_CLOCK");
+}
+
+static void
+dates_are_rfc_3339(void **state)
+{
+	static const struct {
+		uint64_t in;
+		const char *want;
+	} cases[] = {
+		{ 0, "1970-01-01T00:00:00Z" },
+		{ 951782400, "2000-02-29T00:00:00Z" },
+		{ 1795327200, "2026-11-22T06:00:00Z" },
+		{ UINT64_C(4294967296), "2106-02-07T06:28:16Z" },
+		{ UINT64_C(253402300799), "9999-12-31T23:59:59Z" },
+		{ UINT64_MAX, "9999-12-31T23:59:59Z" },
+	};
+	char buf[21];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(cases); i++)
+		assert_string_equal(
+		    clock_format(buf, cases[i].in), cases[i].want);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_environment_may_say_the_quality),
+		cmocka_unit_test(now_is_now),
+		cmocka_unit_test(dates_are_rfc_3339),
+		cmocka_unit_test(below_the_floor_nothing_is_believed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
