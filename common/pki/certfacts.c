@@ -182,12 +182,12 @@ uri_behind(const GENERAL_NAME *n, const char *prefix)
 static int
 urn_name(X509 *x, const char *prefix, char ret[NAME_SIZE], struct err *e)
 {
-	AUTO(GENERAL_NAMES)
-	names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	AUTO(GENERAL_NAMES) names = NULL;
 	char name[NAME_SIZE] = "";
 	struct bytes found;
 	int i, seen = 0;
 
+	names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 	ERR_clear_error();
 	for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		found = uri_behind(sk_GENERAL_NAME_value(names, i), prefix);
@@ -227,10 +227,10 @@ cert_service(X509 *x, char ret[NAME_SIZE], struct err *e)
 bool
 cert_has_eku(X509 *x, int nid)
 {
-	AUTO(EXTENDED_KEY_USAGE)
-	usages = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
+	AUTO(EXTENDED_KEY_USAGE) usages = NULL;
 	int i;
 
+	usages = X509_get_ext_d2i(x, NID_ext_key_usage, NULL, NULL);
 	ERR_clear_error();
 	for (i = 0; i < sk_ASN1_OBJECT_num(usages); i++)
 		if (OBJ_obj2nid(sk_ASN1_OBJECT_value(usages, i)) == nid)

@@ -43,7 +43,9 @@ X509 *issue_tbs(const struct issue_spec *spec, X509 *issuer, struct buf *tbs,
 int issue_finish(X509 *unsigned_cert, X509 *issuer, struct bytes signature,
     struct err *e) WARN_UNUSED;
 
-/* "CN=a,serialNumber=b,O=c": builds a name from pairs; NULL-terminated. */
+/* O, CN, serialNumber in this order, UTF-8; those that are NULL are left out.
+ * NULL if one does not fit its type: empty, too long (64), or a serial_number
+ * outside PrintableString. */
 X509_NAME *issue_name(const char *cn, const char *o, const char *serial_number);
 
 /* A CSR with subject and SAN (NULL: none), signed by key. */
