@@ -116,11 +116,11 @@ notify(const char *text, struct err *e)
 	memcpy(to.sun_path, path, strlen(path));
 	if (*path == '@')
 		to.sun_path[0] = '\0';
-	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-	    strlen(path));
+	len =
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1 ||
-	    sendto(fd, text, strlen(text), MSG_NOSIGNAL,
-		(struct sockaddr *)&to, len) == -1)
+	    sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		len) == -1)
 		return err_errno(e, ERR_LOCAL, "NOTIFY_SOCKET %s", path);
 	return 0;
 }

@@ -278,8 +278,8 @@ on_signal(evutil_socket_t signo, short what, void *arg)
 }
 
 int
-loop_signal(struct loop *l, int signo, void (*fn)(void *arg), void *arg,
-    struct err *e)
+loop_signal(
+    struct loop *l, int signo, void (*fn)(void *arg), void *arg, struct err *e)
 {
 	AUTO(void) mem = NULL;
 	struct sig *s;
