@@ -284,14 +284,15 @@ cbor_read_fixed(struct cbor_in *in, void *dst, size_t n)
 	struct cbor_in before = *in;
 	struct bytes b = read_string(in, BYTES, n);
 
-	if (in->bad == NULL && b.len != n) {
+	if (b.p != NULL && b.len == n) {
+		memcpy(dst, b.p, n);
+		return;
+	}
+	memset(dst, 0, n);
+	if (b.p != NULL) {
 		*in = before;
 		cbor_read_bad(in, "octet string of wrong length");
 	}
-	if (in->bad != NULL)
-		memset(dst, 0, n);
-	else
-		memcpy(dst, b.p, n);
 }
 
 void
@@ -303,7 +304,7 @@ cbor_read_text(struct cbor_in *in, char *dst, size_t size)
 	assert(size > 0);
 	memset(dst, 0, size);
 	b = read_string(in, TEXT, size - 1);
-	if (in->bad != NULL)
+	if (b.p == NULL)
 		return;
 	if (!utf8_valid(b.p, b.len) || memchr(b.p, 0, b.len) != NULL) {
 		*in = before;

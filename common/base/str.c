@@ -149,7 +149,7 @@ duration_parse(const char *s, uint64_t *ret_ms, struct err *e)
 		{ "m", 60 * 1000 },
 		{ "h", 3600 * 1000 },
 		{ "d", 24 * 3600 * 1000 },
-		{ NULL },
+		{ NULL, 0 },
 	};
 
 	return quantity_parse(
@@ -165,7 +165,7 @@ size_parse(const char *s, uint64_t *ret, struct err *e)
 		{ "MiB", UINT64_C(1) << 20 },
 		{ "GiB", UINT64_C(1) << 30 },
 		{ "TiB", UINT64_C(1) << 40 },
-		{ NULL },
+		{ NULL, 0 },
 	};
 
 	return quantity_parse(

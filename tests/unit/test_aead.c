@@ -97,14 +97,15 @@ expect_damage(const uint8_t *k, struct bytes aad, struct bytes sealed)
 	struct buf got AUTO_BUF = { 0 };
 	struct err e = ERR_INIT;
 
+	memset(buf_grow(&got, 64), 0, 64);
+	buf_reset(&got);
 	buf_add_str(&got, "before");
 	assert_int_equal(aead_open(k, aad, sealed, &got, &e), -1);
 	assert_int_equal(e.kind, ERR_DAMAGE);
 	assert_int_equal(got.len, 6);
 	assert_memory_equal(got.data, "before", 6);
 	/* Nor may the text linger behind the end. */
-	if (got.cap >= 11)
-		assert_memory_not_equal(got.data + 6, "plain", 5);
+	assert_memory_not_equal(got.data + 6, "plain", 5);
 }
 
 static void

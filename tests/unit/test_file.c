@@ -88,6 +88,8 @@ what_cannot_be_read_is_told(void **state)
 		/* Says 0 octets of itself, and has more. */
 		{ "/proc/self/status", 9, ERR_INPUT,
 		    "/proc/self/status: over the limit of 9 octets" },
+		{ "/proc/self/status", 64, ERR_INPUT,
+		    "/proc/self/status: over the limit of 64 octets" },
 	};
 	struct err e = ERR_INIT;
 	size_t i;
