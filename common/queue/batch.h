@@ -49,8 +49,15 @@ struct batch {
 void batch_done(struct batch *b);
 #define AUTO_BATCH __attribute__((cleanup(batch_done)))
 
+/*
+ * Fills b->signer, appends the text and its signature.  One to BATCH_ITEMS_MAX
+ * items; an answer goes with answered always, with refused if there is one,
+ * with no other code.  What batch_parse would refuse is not signed: ERR_LOCAL.
+ */
 int batch_sign(struct batch *b, const struct signer *s, struct buf *out,
     struct buf *sig, struct err *e) WARN_UNUSED;
+/* Parses without believing: the caller finds the certificate by service and
+ * signer, then calls sign_check(cert, BATCH_LABEL, text, sig). */
 int batch_parse(struct bytes text, struct batch *ret, struct err *e)
     WARN_UNUSED;
 

@@ -108,6 +108,7 @@ void facts_read(struct cbor_in *in, struct facts *ret);
 
 /* The header that travels (schemas/entry.cddl). */
 #define ENTRY_NAME_MAX 33
+#define ENTRY_STEP_MAX 1 /* 0 the request, 1 certConf (DECISIONS 7) */
 struct entry_header {
 	char site[ENTRY_NAME_MAX];
 	uint8_t epoch[ENTRY_EPOCH_LEN];
