@@ -90,6 +90,7 @@ int outbox_history(struct outbox *o, uint64_t id, size_t max, audit_visit fn,
 struct outbox_counts {
 	uint64_t by_state[ENTRY_STATE__MAX];
 	uint64_t held, late;
+	uint64_t next_id; /* the id that the next entry would get */
 	unsigned used_percent;
 };
 void outbox_count(struct outbox *o, struct outbox_counts *ret);
@@ -139,7 +140,7 @@ struct outbox_move {
 				   REFUSE, DIE */
 	uint64_t ids[64];
 	size_t n;
-	const char *carrier; /* HANDOUT */
+	const char *carrier; /* HANDOUT, DELIVER: becomes the entry's, if not NULL */
 	const char *reason;  /* borrowed until done */
 	const char *who;
 	/* out */
