@@ -1,0 +1,244 @@
+#include "registrar/call_int.h"
+
+#include <string.h>
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/pki/certfacts.h"
+#include "registrar/nonce.h"
+
+void
+call_free(struct call *c)
+{
+	timer_free(c->hold);
+	cmp_request_done(&c->want);
+	buf_done(&c->wrapped);
+	cmp_free(c->m);
+	free(c);
+}
+
+/* Who speaks, and may they: before any body is looked at. */
+static int
+call_admit(struct call *c, struct err *e)
+{
+	struct admit *a = &c->admit;
+
+	a->kind = ENTRY_CMP;
+	a->tls_client = https_peer_cert(c->q);
+	a->tls_sent = https_peer_chain(c->q);
+	a->sent = cmp_extra_certs(c->m);
+	a->profile = c->profile;
+	if (a->tls_client == NULL)
+		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+		    "no TLS client certificate was shown");
+	if ((a->signer = cmp_find_signer(c->m, a->tls_client, e)) == NULL ||
+	    admit_check(c->r, a, e) == -1 ||
+	    cmp_verify(c->m, a->signer, e) == -1)
+		return -1;
+	c->spki = spki_digest(X509_get0_pubkey(a->signer));
+	c->row = entry_row(ENTRY_CMP, &c->spki, cmp_transaction_id(c->m), 0);
+	return 0;
+}
+
+/* DECISIONS 7: certProfile, else the path's name; both and different is an
+ * error. */
+static int
+call_profile(struct call *c, struct err *e)
+{
+	const char *in_header = cmp_profile(c->m);
+
+	if (in_header[0] == '\0')
+		return 0;
+	if (c->profile[0] != '\0' && strcmp(c->profile, in_header) != 0)
+		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
+		    "certProfile differs from the path's profile");
+	str_copy(c->profile, sizeof(c->profile), in_header);
+	return 0;
+}
+
+/* What a request is told, by what is known of its entry. */
+static void
+call_by_state(struct call *c)
+{
+	if (c->entry.answer_value != 0 && !c->entry.late)
+		call_final(c);
+	else if (entry_terminal(c->entry.state))
+		call_ended(c);
+	else
+		call_waiting(c);
+}
+
+static void
+call_log_accepted(struct call *c)
+{
+	char id[ENTRY_ID_TEXT];
+
+	log_event(LOG_INFO, "queue.accepted", "id", "%s",
+	    entry_id_format(id, outbox_epoch(c->r->outbox), c->entry.id),
+	    "device", "%s", c->admit.serial, "vendor", "%s", c->admit.vendor,
+	    "what", "%s", cmp_body_name(cmp_body(c->m)), "replaces", "%llu",
+	    (unsigned long long)c->accept.superseded, NULL);
+}
+
+static void
+call_accepted(struct outbox_accept *a, const struct err *e)
+{
+	struct call *c = a->user;
+
+	if (e != NULL && e->kind == ERR_RETRY) {
+		call_unavailable(c, e);
+		return;
+	}
+	if (e != NULL) {
+		call_error(c, e);
+		return;
+	}
+	c->entry = a->entry;
+	if (!a->replay)
+		call_log_accepted(c);
+	call_hold(c, &c->row, call_by_state);
+}
+
+static int
+call_store(struct call *c, struct err *e)
+{
+	struct outbox_accept *a = &c->accept;
+
+	if (cmp_nest(c->m, c->r->signer, &c->wrapped, e) == -1)
+		return -1;
+	a->kind = ENTRY_CMP;
+	a->row = c->row;
+	a->initial = true;
+	a->device = cert_device(c->admit.signer, c->profile);
+	a->bytes = cmp_der(c->m);
+	a->wrapped = buf_bytes(&c->wrapped);
+	a->facts = &c->admit.facts;
+	a->label = c->admit.serial;
+	a->received = clock_now();
+	if (a->received.quality != CLOCK_NONE)
+		a->deadline = a->received.time + c->r->conf.deadline / 1000;
+	a->user = c;
+	outbox_accept(c->r->outbox, a, call_accepted, loop_poster(c->f->loop));
+	return 0;
+}
+
+/* ir, p10cr */
+static void
+call_request(struct call *c)
+{
+	struct err e = ERR_INIT;
+	struct digest digest = digest_of(cmp_der(c->m).p, cmp_der(c->m).len);
+	int found;
+
+	if (cmp_read_request(c->m, &c->want, &e) == -1) {
+		call_rejection(c, &e);
+		return;
+	}
+	found = outbox_find(c->r->outbox, &c->row, &c->entry, &e);
+	if (found == 1 && digest_eq(&c->entry.digest, &digest)) {
+		call_hold(c, &c->row, call_by_state);
+		return;
+	}
+	if (found == 1)
+		err_fail(&e, ERR_POLICY, CMP_TRANSACTION_ID_IN_USE,
+		    "transactionID is in use by another request");
+	if (found != 0 || call_store(c, &e) == -1)
+		call_error(c, &e);
+}
+
+/* RFC 9483 4.4: answered from what is stored; writes nothing. */
+static void
+call_poll(struct call *c)
+{
+	struct err e = ERR_INIT;
+	long id;
+	int found;
+
+	if (cmp_read_pollreq(c->m, &id, &e) == -1) {
+		call_error(c, &e);
+		return;
+	}
+	found = outbox_find(c->r->outbox, &c->row, &c->entry, &e);
+	if (found == 0)
+		err_fail(&e, ERR_INPUT, CMP_BAD_REQUEST,
+		    "no transaction of this device has this transactionID");
+	else if (found == 1 &&
+	    !nonce_check(c->r->nonce_key, &c->row, cmp_recip_nonce(c->m))) {
+		err_fail(&e, ERR_INPUT, CMP_BAD_RECIPIENT_NONCE,
+		    "recipNonce is none of ours in this transaction");
+		found = -1;
+	}
+	if (found != 1)
+		call_error(c, &e);
+	else if (c->entry.answer_value != 0 && !c->entry.late)
+		call_final(c);
+	else if (entry_terminal(c->entry.state))
+		call_ended(c);
+	else
+		call_pollrep(c, id);
+}
+
+/* RFC 9483 3.6.1: answered and logged, not sent upstream. */
+static void
+call_device_error(struct call *c)
+{
+	struct cmp_response what = { 0 };
+	struct err e = ERR_INIT;
+
+	if (cmp_read_error(c->m, &what, &e) == -1) {
+		call_error(c, &e);
+		return;
+	}
+	log_event(LOG_WARN, "cmp.device-error", "device", "%s", c->admit.serial,
+	    "reason", "%s", what.text, NULL);
+	cmp_response_done(&what);
+	call_pkiconf(c);
+}
+
+static const struct {
+	enum cmp_body body;
+	void (*handle)(struct call *c);
+} handlers[] = {
+	{ CMP_IR, call_request },
+	{ CMP_P10CR, call_request },
+	{ CMP_POLLREQ, call_poll },
+	{ CMP_CERTCONF, call_certconf },
+	{ CMP_ERROR, call_device_error },
+};
+
+static void
+call_dispatch(struct call *c)
+{
+	struct err e = ERR_INIT;
+	enum cmp_body body = cmp_body(c->m);
+
+	for (size_t i = 0; i < NELEMS(handlers); i++) {
+		if (handlers[i].body != body)
+			continue;
+		if (cmp_check_header(c->m, &e) == -1 ||
+		    call_profile(c, &e) == -1 || call_admit(c, &e) == -1)
+			call_error(c, &e);
+		else
+			handlers[i].handle(c);
+		return;
+	}
+	err_fail(&e, ERR_INPUT, CMP_BAD_REQUEST,
+	    "body type %s (%d) is not spoken here", cmp_body_name(body),
+	    (int)body);
+	call_error(c, &e);
+}
+
+void
+call_start(struct front *f, struct https_req *q, const char *path_profile)
+{
+	struct call *c = xcalloc(1, sizeof(*c));
+	struct err e = ERR_INIT;
+
+	c->f = f;
+	c->r = f->r;
+	c->q = q;
+	str_copy(c->profile, sizeof(c->profile), path_profile);
+	if (cmp_parse(https_body(q), &c->m, &e) == -1)
+		call_unreadable(c, &e);
+	else
+		call_dispatch(c);
+}

@@ -1,0 +1,67 @@
+/* Private to call*.c: one CMP request while it lives. */
+#ifndef WAYBILL_REGISTRAR_CALL_INT_H
+#define WAYBILL_REGISTRAR_CALL_INT_H
+
+#include "common/pki/cmp.h"
+#include "registrar/admit.h"
+#include "registrar/call.h"
+
+struct call {
+	struct front *f;
+	struct registrar *r;
+	struct https_req *q;
+	char
+	    profile[CMP_PROFILE_MAX]; /* of the path, then the one that holds */
+	struct cmp_msg *m;
+	struct admit admit;
+	struct digest spki;
+	struct digest row;	/* of the transaction's step 0 */
+	struct digest wait_row; /* of the entry that a hold waits for */
+	struct outbox_entry entry;
+	struct cmp_request want; /* ir, p10cr */
+	struct buf wrapped;	 /* nested, while it is being stored */
+	struct outbox_accept accept;
+	struct timer *hold;
+	struct call *held_next;
+	void (*held_done)(struct call *c); /* answer there, or hold over */
+	char reject[200]; /* certConf: why the device said no */
+};
+
+/* How a final went out, kept as the carrier of its delivery: decides who owes
+ * the pkiConf (RFC 9483 4.1.1: same credentials as the first response). */
+#define CALL_RELAYED	 "relayed"
+#define CALL_REPROTECTED "re-protected"
+
+/* ---- call_reply.c: each of these ends the call ---- */
+
+/* What stood in `e`, as CMP error (RFC 9483 3.6.2: header, protection, type)
+ * or, for a fault in the body of ir or p10cr, as ip/cp(rejection). */
+void call_error(struct call *c, const struct err *e);
+void call_rejection(struct call *c, const struct err *e);
+/* Map full or read-only: 503, one plain line (DECISIONS 13). */
+void call_unavailable(struct call *c, const struct err *e);
+/* No PKIHeader could be read. */
+void call_unreadable(struct call *c, const struct err *e);
+void call_waiting(struct call *c);
+void call_pollrep(struct call *c, long id);
+void call_pkiconf(struct call *c);
+/* The stored answer of c->entry: relayed, or under our protection. */
+void call_final(struct call *c);
+/* The stored octets of another entry's answer, as they are. */
+void call_relay(struct call *c, const struct outbox_entry *en);
+/* c->entry ended without an answer from a service. */
+void call_ended(struct call *c);
+
+/* ---- call_hold.c ---- */
+
+/* Waits for row up to the hold time, then done(c) with c->entry read anew
+ * under that row.  At once if no service is in reach. */
+void call_hold(
+    struct call *c, const struct digest *row, void (*done)(struct call *c));
+
+/* ---- call_confirm.c ---- */
+void call_certconf(struct call *c);
+
+void call_free(struct call *c);
+
+#endif

@@ -1,0 +1,300 @@
+#include "registrar/control_api.h"
+
+#include <string.h>
+#include <unistd.h>
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "registrar/registrar.h"
+
+#define LIST_MAX    1000
+#define HISTORY_MAX 500
+
+static json_t *
+json_id(const struct registrar *r, uint64_t id)
+{
+	char text[ENTRY_ID_TEXT];
+
+	return id == 0
+	    ? json_null()
+	    : json_string(entry_id_format(text, outbox_epoch(r->outbox), id));
+}
+
+static json_t *
+json_time(uint64_t seconds)
+{
+	char text[21];
+
+	return seconds == 0 ? json_null()
+			    : json_string(clock_format(text, seconds));
+}
+
+static json_t *
+json_text(const char *s)
+{
+	return s == NULL || s[0] == '\0' ? json_null() : json_string(s);
+}
+
+static json_t *
+json_entry(const struct registrar *r, const struct outbox_entry *en)
+{
+	uint64_t now = clock_now().time, since = en->received.time;
+
+	return json_pack("{s:o, s:I, s:s, s:i, s:s, s:b, s:b, s:o, s:o, s:I,"
+			 " s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
+	    "id", json_id(r, en->id), "number", (json_int_t)en->id, "kind",
+	    entry_kind_name(en->kind), "step", (int)en->step, "state",
+	    entry_state_name(en->state), "held", en->held, "late", en->late,
+	    "device", json_text(en->label), "received", json_time(since), "age",
+	    (json_int_t)(now > since ? now - since : 0), "changed",
+	    json_time(en->changed), "deadline", json_time(en->deadline),
+	    "handouts", (int)en->handouts, "carrier", json_text(en->carrier),
+	    "replaces", json_id(r, en->replaces), "replaced_by",
+	    json_id(r, en->replaced_by), "parent", json_id(r, en->parent),
+	    "answer",
+	    en->answer_code == 0 ? json_null()
+				 : json_text(batch_code_name(en->answer_code)),
+	    "reason", json_text(en->reason));
+}
+
+static void
+control_json(struct https_req *q, int status, json_t *j)
+{
+	struct buf out AUTO_BUF = { 0 };
+
+	json_format(&out, j);
+	json_decref(j);
+	https_reply(q,
+	    &(struct https_answer){ .status = status,
+		.type = "application/json",
+		.body = buf_bytes(&out) });
+}
+
+static void
+control_error(struct https_req *q, int status, const struct err *e)
+{
+	control_json(q, status,
+	    json_pack(
+		"{s:s, s:s}", "error", e->msg, "kind", err_kind_name(e->kind)));
+}
+
+/* ---- GET /v1/status --------------------------------------------------- */
+
+static json_t *
+status_states(const struct outbox_counts *n)
+{
+	json_t *j = json_object();
+
+	for (int s = ENTRY_RECEIVED; s < ENTRY_STATE__MAX; s++)
+		json_object_set_new(j, entry_state_name(s),
+		    json_integer((json_int_t)n->by_state[s]));
+	return j;
+}
+
+static json_t *
+status_services(struct registrar *r)
+{
+	json_t *j = json_array();
+
+	for (size_t i = 0; i < r->n_services; i++)
+		json_array_append_new(j,
+		    json_pack("{s:s, s:s}", "name", r->services[i].name, "link",
+			atomic_load(&r->services[i].link_up) ? "up" : "down"));
+	return j;
+}
+
+static void
+control_status(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct outbox_counts n;
+	char epoch[2 * ENTRY_EPOCH_LEN + 1];
+
+	(void)rest;
+	outbox_count(r->outbox, &n);
+	control_json(q, 200,
+	    json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:I, s:I, s:o, s:o}",
+		"site", r->conf.site, "epoch",
+		hex_format(epoch, outbox_epoch(r->outbox), ENTRY_EPOCH_LEN),
+		"version", WAYBILL_VERSION, "uptime",
+		(json_int_t)((clock_mono_ms() - r->started) / 1000), "clock",
+		clock_quality_name(clock_now().quality), "used_percent",
+		(int)n.used_percent, "held", (json_int_t)n.held, "late",
+		(json_int_t)n.late, "services", status_services(r), "states",
+		status_states(&n)));
+}
+
+/* ---- GET /v1/queue, /v1/queue/ID -------------------------------------- */
+
+static uint64_t
+query_number(const char *query, const char *key, uint64_t max, uint64_t def)
+{
+	char value[24];
+	uint64_t v = def;
+	struct err e = ERR_INIT;
+	size_t n = strlen(key);
+
+	for (const char *p = query; p != NULL; p = strchr(p, '&')) {
+		p += *p == '&';
+		if (strncmp(p, key, n) != 0 || p[n] != '=')
+			continue;
+		str_copy(value, sizeof(value), p + n + 1);
+		value[strcspn(value, "&")] = '\0';
+		if (number_parse(value, 0, max, &v, &e) == 0)
+			return v;
+	}
+	return def;
+}
+
+struct listing {
+	const struct registrar *r;
+	json_t *entries;
+};
+
+static void
+list_entry(const struct outbox_entry *en, void *arg)
+{
+	struct listing *l = arg;
+
+	json_array_append_new(l->entries, json_entry(l->r, en));
+}
+
+static void
+control_list(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct listing l = { r, json_array() };
+	uint64_t max = query_number(https_query(q), "max", LIST_MAX, 100);
+	uint64_t first = query_number(https_query(q), "first", UINT64_MAX, 0);
+	struct err e = ERR_INIT;
+
+	(void)rest;
+	if (outbox_list(r->outbox, first, max, list_entry, &l, &e) == -1) {
+		json_decref(l.entries);
+		control_error(q, 500, &e);
+		return;
+	}
+	control_json(q, 200,
+	    json_pack("{s:b, s:o}", "more",
+		max > 0 && json_array_size(l.entries) == max, "entries",
+		l.entries));
+}
+
+static void
+history_record(const struct audit_record *a, void *arg)
+{
+	json_array_append_new(arg,
+	    json_pack("{s:I, s:o, s:s, s:I, s:s, s:s, s:o}", "seq",
+		(json_int_t)a->seq, "time", json_time(a->when.time), "quality",
+		clock_quality_name(a->when.quality), "number",
+		(json_int_t)a->id, "event", a->event, "who", a->who, "detail",
+		json_text(a->detail)));
+}
+
+static json_t *
+json_facts(const struct facts *f)
+{
+	static const char *const levels[] = { "claimed", "registrar",
+		"end-to-end" };
+	json_t *j = json_array();
+
+	for (size_t i = 0; i < f->n; i++)
+		json_array_append_new(j,
+		    json_pack("{s:s, s:s, s:s}", "name", f->v[i].name, "level",
+			levels[f->v[i].level], "value", f->v[i].value));
+	return j;
+}
+
+static int
+show_entry(struct registrar *r, const char *text, json_t **ret, struct err *e)
+{
+	struct outbox_entry en;
+	struct outbox_octets x = { 0 };
+	AUTO(json_t) history = json_array();
+	uint64_t id;
+	int found;
+
+	if (entry_id_parse(text, outbox_epoch(r->outbox), &id, e) == -1)
+		return -1;
+	found = outbox_get(r->outbox, id, &en, e);
+	if (found == 0)
+		return err_set(e, ERR_INPUT, "no entry %s", text);
+	if (found == -1 || outbox_octets(r->outbox, id, &x, e) == -1)
+		return -1;
+	if (outbox_history(
+		r->outbox, id, HISTORY_MAX, history_record, history, e) == 0)
+		*ret = json_pack("{s:o, s:o, s:O, s:I}", "entry",
+		    json_entry(r, &en), "facts", json_facts(&x.facts),
+		    "history", history, "bytes", (json_int_t)x.bytes.len);
+	outbox_octets_done(&x);
+	return *ret != NULL ? 0 : -1;
+}
+
+static void
+control_show(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct err e = ERR_INIT;
+	json_t *j = NULL;
+
+	if (show_entry(r, rest, &j, &e) == -1)
+		control_error(q, e.kind == ERR_INPUT ? 404 : 500, &e);
+	else
+		control_json(q, 200, j);
+}
+
+static void
+control_audit(struct registrar *r, struct https_req *q, const char *rest)
+{
+	AUTO(json_t) history = json_array();
+	uint64_t id = query_number(https_query(q), "id", UINT64_MAX, 0);
+	struct err e = ERR_INIT;
+
+	(void)rest;
+	if (outbox_history(
+		r->outbox, id, LIST_MAX, history_record, history, &e) == -1)
+		control_error(q, 500, &e);
+	else
+		control_json(q, 200, json_pack("{s:O}", "history", history));
+}
+
+static const struct {
+	const char *path; /* ending in '/': a prefix */
+	void (*get)(struct registrar *r, struct https_req *q, const char *rest);
+} routes[] = {
+	{ "/v1/status", control_status },
+	{ "/v1/queue", control_list },
+	{ "/v1/queue/", control_show },
+	{ "/v1/audit", control_audit },
+};
+
+static bool
+route_matches(const char *route, const char *path)
+{
+	size_t n = strlen(route);
+
+	return route[n - 1] == '/' ? str_starts(path, route)
+				   : strcmp(path, route) == 0;
+}
+
+void
+control_request(struct https_req *q, void *arg)
+{
+	struct registrar *r = arg;
+	const char *path = https_path(q);
+	uid_t uid = https_peer_uid(q);
+
+	if (uid != getuid() && uid != 0) {
+		log_event(LOG_ALARM, "control.refused", "uid", "%u",
+		    (unsigned)uid, NULL);
+		https_reply_text(q, 403, "this uid may not");
+		return;
+	}
+	for (size_t i = 0; i < NELEMS(routes); i++) {
+		if (!route_matches(routes[i].path, path))
+			continue;
+		if (https_method(q) != HTTPS_GET)
+			https_reply_text(q, 405, "only GET is served here");
+		else
+			routes[i].get(r, q, path + strlen(routes[i].path));
+		return;
+	}
+	https_reply_text(q, 404, "nothing is served here");
+}

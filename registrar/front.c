@@ -1,0 +1,122 @@
+#include "registrar/front.h"
+
+#include <string.h>
+#include <strings.h>
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/pki/cmp.h"
+#include "registrar/call.h"
+
+#define CMP_PATH	"/.well-known/cmp"
+#define CMP_TYPE	"application/pkixcmp"
+#define FRONT_CONNS_MAX 4096
+
+/* RFC 9483 6.1: the label says what the first message was; we dispatch by
+ * body, but an unknown label is an unknown path. */
+static const char *const labels[] = { "initialization", "certification",
+	"keyupdate", "pkcs10", "revocation", "getcacerts", "getrootupdate",
+	"getcertreqtemplate", "getcrls", "nested" };
+
+static bool
+front_label(const char *s)
+{
+	for (size_t i = 0; i < NELEMS(labels); i++)
+		if (strcmp(s, labels[i]) == 0)
+			return true;
+	return false;
+}
+
+/* CMP_PATH [/p/NAME] [/LABEL], as RFC 9483 6.1 has it. */
+static bool
+front_cmp_path(const char *path, char profile[CMP_PROFILE_MAX])
+{
+	size_t n;
+
+	profile[0] = '\0';
+	if (!str_starts(path, CMP_PATH))
+		return false;
+	path += strlen(CMP_PATH);
+	if (str_starts(path, "/p/")) {
+		path += 3;
+		n = strcspn(path, "/");
+		if (n == 0 || n >= CMP_PROFILE_MAX)
+			return false;
+		memcpy(profile, path, n);
+		profile[n] = '\0';
+		path += n;
+	}
+	return *path == '\0' || (*path == '/' && front_label(path + 1));
+}
+
+/* DECISIONS 13: what is no CMP gets one plain line of HTTP. */
+static void
+front_request(struct https_req *q, void *arg)
+{
+	struct front *f = arg;
+	char profile[CMP_PROFILE_MAX];
+	const char *type = https_header(q, "Content-Type");
+
+	if (!front_cmp_path(https_path(q), profile))
+		https_reply_text(q, 404, "nothing is served here");
+	else if (https_method(q) != HTTPS_POST)
+		https_reply_text(q, 405, "CMP is spoken by POST");
+	else if (type == NULL ||
+	    strncasecmp(type, CMP_TYPE, strlen(CMP_TYPE)) != 0)
+		https_reply_text(q, 415, "Content-Type must be " CMP_TYPE);
+	else
+		call_start(f, q, profile);
+}
+
+static void
+front_moved(
+    void *arg, uint64_t id, const struct digest *row, enum entry_state state)
+{
+	(void)id;
+	if (state >= ENTRY_ANSWERED)
+		call_wake(arg, row);
+}
+
+static int
+front_listen(struct front *f, const char *addr, struct err *e)
+{
+	struct https_conf c = {
+		.listen = addr,
+		.signer = f->r->signer,
+		.max_body = CMP_MAX,
+		.max_conns = FRONT_CONNS_MAX,
+	};
+
+	f->servers[f->n_servers] = https_open(f->loop, &c, front_request, f, e);
+	if (f->servers[f->n_servers] == NULL)
+		return -1;
+	f->n_servers++;
+	return 0;
+}
+
+int
+front_open(
+    struct registrar *r, struct loop *l, struct front **ret, struct err *e)
+{
+	struct front *f = xcalloc(1, sizeof(*f));
+
+	f->r = r;
+	f->loop = l;
+	for (size_t i = 0; i < r->conf.listen.n; i++)
+		if (front_listen(f, r->conf.listen.v[i], e) == -1) {
+			front_close(f);
+			return -1;
+		}
+	outbox_watch(r->outbox, front_moved, f, loop_poster(l));
+	*ret = f;
+	return 0;
+}
+
+void
+front_close(struct front *f)
+{
+	if (f == NULL)
+		return;
+	for (size_t i = 0; i < f->n_servers; i++)
+		https_close(f->servers[i]);
+	free(f);
+}

@@ -1,0 +1,24 @@
+/*
+ * What pledges meet: one front a base.  Routes paths, hands CMP to call.c,
+ * wakes held requests when the outbox says that their entry moved.
+ */
+#ifndef WAYBILL_REGISTRAR_FRONT_H
+#define WAYBILL_REGISTRAR_FRONT_H
+
+#include "registrar/registrar.h"
+
+struct call;
+
+struct front {
+	struct registrar *r;
+	struct loop *loop;
+	struct https *servers[REG_LISTEN_MAX];
+	size_t n_servers;
+	struct call *held; /* list of calls that wait for an answer */
+};
+
+int front_open(struct registrar *r, struct loop *l, struct front **ret,
+    struct err *e) WARN_UNUSED;
+void front_close(struct front *f);
+
+#endif

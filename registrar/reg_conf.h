@@ -1,0 +1,46 @@
+/* registrar.yaml: what it may say, and as what it is read. */
+#ifndef WAYBILL_REGISTRAR_REG_CONF_H
+#define WAYBILL_REGISTRAR_REG_CONF_H
+
+#include "common/sys/conf.h"
+
+enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY };
+
+struct reg_vendor {
+	char *name, *anchor;
+};
+
+struct reg_service {
+	char *name, *certificate;
+	struct conf_strs kinds;
+};
+
+struct reg_conf {
+	char *site;
+	struct conf_strs listen;
+	uint64_t threads;
+	char *key, *certificate, *domain_ca, *deny_list;
+	struct conf_list vendors;  /* struct reg_vendor */
+	struct conf_list services; /* struct reg_service */
+	struct {
+		char *directory, *seal;
+		uint64_t map_size;
+	} store;
+	struct {
+		char *socket;
+		uint64_t uid; /* UINT32_MAX: our own */
+	} carry;
+	struct {
+		char *socket;
+	} control;
+	struct {
+		uint64_t hold, check_after, check_after_max; /* milliseconds */
+		int final;
+	} cmp;
+	uint64_t deadline; /* milliseconds */
+	uint64_t per_device_hour;
+};
+
+extern const struct conf_item reg_conf_table[];
+
+#endif

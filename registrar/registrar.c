@@ -1,0 +1,247 @@
+#include "registrar/registrar.h"
+
+#include <string.h>
+#include <sched.h>
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/pki/certfacts.h"
+#include "common/sys/daemon.h"
+#include "registrar/carry.h"
+#include "registrar/control_api.h"
+#include "registrar/front.h"
+
+/* ---- configuration ---------------------------------------------------- */
+
+static int
+configure_kinds(struct service *s, const struct conf_strs *kinds, struct err *e)
+{
+	for (size_t i = 0; i < kinds->n; i++) {
+		unsigned bit = 0;
+
+		for (int k = ENTRY_CMP; k < ENTRY_KIND__MAX; k++)
+			if (strcmp(entry_kind_name(k), kinds->v[i]) == 0)
+				bit = 1u << k;
+		if (bit == 0)
+			return err_set(e, ERR_CONF, "services.%s: no kind '%s'",
+			    s->name, kinds->v[i]);
+		s->kinds |= bit;
+	}
+	return 0;
+}
+
+static int
+configure_service(struct registrar *r, struct service *s,
+    const struct reg_service *c, struct err *e)
+{
+	char name[33];
+	const char *anchor;
+	AUTO(X509S) certs = ossl_load_certs(c->certificate, e);
+
+	if (certs == NULL)
+		return err_prefix(e, "services.%s", c->name);
+	s->name = c->name;
+	s->cert = sk_X509_shift(certs);
+	s->cert_id = cert_digest(s->cert);
+	if (cert_service(s->cert, name, e) == -1 ||
+	    trust_check(r->domain, s->cert, certs, registrar_judge_time(),
+		&anchor, NULL, e) == -1)
+		return err_prefix(e, "services.%s", c->name);
+	if (strcmp(name, s->name) != 0)
+		return err_set(e, ERR_CONF,
+		    "services.%s: its certificate is of service %s", s->name,
+		    name);
+	return configure_kinds(s, &c->kinds, e);
+}
+
+static int
+configure_services(struct registrar *r, struct err *e)
+{
+	const struct reg_service *c = r->conf.services.v;
+
+	r->services = xcalloc(r->conf.services.n + 1, sizeof(*r->services));
+	for (size_t i = 0; i < r->conf.services.n; i++) {
+		r->n_services++;
+		if (configure_service(r, &r->services[i], &c[i], e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+configure_trust(struct registrar *r, struct err *e)
+{
+	const struct reg_vendor *v = r->conf.vendors.v;
+
+	r->vendors = trust_new();
+	r->domain = trust_new();
+	for (size_t i = 0; i < r->conf.vendors.n; i++)
+		if (trust_add_file(r->vendors, v[i].name, v[i].anchor, e) == -1)
+			return -1;
+	if (trust_add_file(r->domain, "domain", r->conf.domain_ca, e) == -1)
+		return -1;
+	for (int i = 0; i < sk_X509_num(r->signer->chain); i++)
+		if (trust_add_intermediate(
+			r->domain, sk_X509_value(r->signer->chain, i), e) == -1)
+			return -1;
+	if (r->conf.deny_list != NULL &&
+	    (r->denied = denylist_load(r->conf.deny_list, e)) == NULL)
+		return -1;
+	return 0;
+}
+
+/* Our certificate must say what services will look for (DESIGN 8a). */
+static int
+configure_identity(struct registrar *r, struct err *e)
+{
+	char name[33];
+	const char *anchor;
+
+	if (trust_check(r->domain, r->signer->cert, r->signer->chain,
+		registrar_judge_time(), &anchor, NULL, e) == -1 ||
+	    cert_site(r->signer->cert, name, e) == -1)
+		return err_prefix(e, "certificate");
+	if (strcmp(name, r->conf.site) != 0)
+		return err_set(e, ERR_CONF,
+		    "certificate: it is of site %s, we are %s", name,
+		    r->conf.site);
+	if (!cert_has_cmcra(r->signer->cert))
+		return err_set(e, ERR_CONF, "certificate: lacks id-kp-cmcRA");
+	return 0;
+}
+
+int
+registrar_configure(struct registrar *r, const char *path, struct err *e)
+{
+	if (conf_load(path, reg_conf_table, &r->conf, e) == -1)
+		return -1;
+	r->signer = signer_load(r->conf.key, r->conf.certificate, e);
+	if (r->signer == NULL || configure_trust(r, e) == -1 ||
+	    configure_identity(r, e) == -1 || configure_services(r, e) == -1)
+		return -1;
+	if (r->conf.listen.n > REG_LISTEN_MAX)
+		return err_set(e, ERR_CONF, "listen: at most %d addresses",
+		    REG_LISTEN_MAX);
+	return 0;
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+static int
+open_outbox(struct registrar *r, struct err *e)
+{
+	struct buf secret AUTO_SECRET = { 0 };
+	struct outbox_conf c = {
+		.site = r->conf.site,
+		.signer = r->signer,
+		.full_percent = 85,
+		.per_device_hour = (unsigned)r->conf.per_device_hour,
+	};
+	int rc;
+
+	if (store_seal_secret(r->conf.store.seal, false, &secret, e) == -1)
+		return -1;
+	c.store.dir = r->conf.store.directory;
+	c.store.map_size = r->conf.store.map_size;
+	digest_hkdf(buf_bytes(&secret), "waybill-store/1", c.store.key,
+	    sizeof(c.store.key));
+	digest_hkdf(buf_bytes(&secret), "waybill-nonce/1", r->nonce_key,
+	    sizeof(r->nonce_key));
+	rc = outbox_open(&c, &r->outbox, e);
+	OPENSSL_cleanse(&c.store.key, sizeof(c.store.key));
+	return rc;
+}
+
+static size_t
+count_bases(const struct registrar *r)
+{
+	cpu_set_t set;
+	size_t n = r->conf.threads;
+
+	if (n == 0 && sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = (size_t)CPU_COUNT(&set);
+	return n == 0 ? 1 : n > REG_BASES_MAX ? REG_BASES_MAX : n;
+}
+
+static int
+open_bases(struct registrar *r, struct err *e)
+{
+	size_t n = count_bases(r);
+
+	for (size_t i = 0; i < n; i++) {
+		if ((r->loops[i] = loop_new(e)) == NULL)
+			return -1;
+		r->n_bases++;
+		if (front_open(r, r->loops[i], &r->fronts[i], e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+registrar_open(struct registrar *r, struct err *e)
+{
+	r->started = clock_mono_ms();
+	if (open_outbox(r, e) == -1 || open_bases(r, e) == -1 ||
+	    carry_open(r, r->loops[0], &r->carry, e) == -1)
+		return -1;
+	r->control = https_open_unix(r->loops[0], r->conf.control.socket,
+	    CONTROL_BODY_MAX, control_request, r, e);
+	return r->control != NULL ? 0 : -1;
+}
+
+int
+registrar_run(struct registrar *r, struct err *e)
+{
+	for (size_t i = 1; i < r->n_bases; i++)
+		if (loop_spawn(r->loops[i], e) == -1)
+			return -1;
+	if (daemon_ready(r->loops[0], e) == -1)
+		return -1;
+	log_event(LOG_INFO, "registrar.ready", "site", "%s", r->conf.site,
+	    "listen", "%s", r->conf.listen.v[0], "bases", "%zu", r->n_bases,
+	    NULL);
+	loop_run(r->loops[0]);
+	log_event(LOG_INFO, "registrar.stopping", NULL);
+	return 0;
+}
+
+/* Bases first, so that nobody is left to be told; then what they used. */
+void
+registrar_close(struct registrar *r)
+{
+	for (size_t i = 1; i < r->n_bases; i++)
+		loop_join(r->loops[i]);
+	outbox_close(r->outbox);
+	for (size_t i = 0; i < r->n_bases; i++)
+		front_close(r->fronts[i]);
+	carry_close(r->carry);
+	https_close(r->control);
+	for (size_t i = 0; i < r->n_bases; i++)
+		loop_free(r->loops[i]);
+	for (size_t i = 0; i < r->n_services; i++)
+		X509_free(r->services[i].cert);
+	free(r->services);
+	denylist_free(r->denied);
+	trust_free(r->vendors);
+	trust_free(r->domain);
+	signer_free(r->signer);
+	conf_free(reg_conf_table, &r->conf);
+	OPENSSL_cleanse(r->nonce_key, sizeof(r->nonce_key));
+}
+
+struct service *
+registrar_service(struct registrar *r, enum entry_kind kind)
+{
+	for (size_t i = 0; i < r->n_services; i++)
+		if (r->services[i].kinds & (1u << kind))
+			return &r->services[i];
+	return NULL;
+}
+
+uint64_t
+registrar_judge_time(void)
+{
+	struct stamp now = clock_now();
+
+	return now.quality == CLOCK_NONE ? 0 : now.time;
+}

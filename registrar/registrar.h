@@ -1,0 +1,62 @@
+/*
+ * The registrar's parts and what they share.  One thread per event base for
+ * pledges; the first base also serves the forwarder and commands; the outbox
+ * has a committer of its own.  Everything here but the outbox and `link_up` is
+ * read-only once the bases run.
+ */
+#ifndef WAYBILL_REGISTRAR_REGISTRAR_H
+#define WAYBILL_REGISTRAR_REGISTRAR_H
+
+#include <stdatomic.h>
+#include "common/pki/trust.h"
+#include "common/queue/outbox.h"
+#include "common/sys/https.h"
+#include "registrar/reg_conf.h"
+
+#define REG_BASES_MAX  64
+#define REG_LISTEN_MAX 8
+#define REG_NONCE_KEY  32
+
+struct front;
+struct carry;
+
+/* A service as the registrar knows it. */
+struct service {
+	const char *name;
+	X509 *cert;
+	struct digest cert_id;
+	unsigned kinds; /* bit (1 << entry_kind) */
+	atomic_bool link_up;
+};
+
+struct registrar {
+	struct reg_conf conf;
+	struct signer *signer;
+	struct trust *vendors; /* believed of devices */
+	struct trust *domain; /* believed of services and certificates issued */
+	struct denylist *denied; /* NULL: none */
+	struct service *services;
+	size_t n_services;
+	uint8_t nonce_key[REG_NONCE_KEY];
+	struct outbox *outbox;
+	size_t n_bases;
+	struct loop *loops[REG_BASES_MAX];
+	struct front *fronts[REG_BASES_MAX];
+	struct carry *carry;
+	struct https *control;
+	uint64_t started; /* monotonic milliseconds */
+};
+
+/* main()'s steps. */
+int registrar_configure(
+    struct registrar *r, const char *path, struct err *e) WARN_UNUSED;
+int registrar_open(struct registrar *r, struct err *e) WARN_UNUSED;
+int registrar_run(struct registrar *r, struct err *e) WARN_UNUSED;
+void registrar_close(struct registrar *r);
+
+/* The service that answers this kind, or NULL. */
+struct service *registrar_service(struct registrar *r, enum entry_kind kind);
+/* Time for judging certificates: 0 (no dates) while the clock is unknown. */
+uint64_t registrar_judge_time(void);
+
+#endif

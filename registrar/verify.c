@@ -1,0 +1,119 @@
+#include "registrar/verify.h"
+
+#include <string.h>
+#include "common/pki/certfacts.h"
+#include "common/pki/cmp.h"
+
+static int
+verify_protection(const struct registrar *r, const struct service *s,
+    const struct cmp_msg *m, struct err *e)
+{
+	char name[33];
+	X509 *signer;
+	const char *anchor;
+
+	if (cmp_check_header(m, e) == -1 && e->fail != CMP_BAD_RECIPIENT_NONCE)
+		return -1;
+	if ((signer = cmp_find_signer(m, s->cert, e)) == NULL ||
+	    trust_check(r->domain, signer, cmp_extra_certs(m),
+		registrar_judge_time(), &anchor, NULL, e) == -1)
+		return -1;
+	if (cert_service(signer, name, e) == -1)
+		return -1;
+	if (strcmp(name, s->name) != 0 || !cert_has_cmcra(signer))
+		return err_set(e, ERR_TRUST,
+		    "answer: signed by service %s, or without cmcRA", name);
+	return cmp_verify(m, signer, e);
+}
+
+/* RFC 9483 3.5: the response belongs to this request. */
+static int
+verify_belongs(
+    const struct cmp_msg *req, const struct cmp_msg *ans, struct err *e)
+{
+	if (!bytes_eq(cmp_transaction_id(req), cmp_transaction_id(ans)))
+		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
+		    "answer: another transactionID");
+	if (!bytes_eq(cmp_sender_nonce(req), cmp_recip_nonce(ans)))
+		return err_fail(e, ERR_INPUT, CMP_BAD_RECIPIENT_NONCE,
+		    "answer: recipNonce is not the request's senderNonce");
+	return 0;
+}
+
+static int
+verify_ca_pubs(
+    const struct registrar *r, const struct cmp_response *rsp, struct err *e)
+{
+	const STACK_OF(X509) *anchors = trust_anchors(r->domain);
+
+	for (int i = 0; i < sk_X509_num(rsp->ca_pubs); i++) {
+		bool known = false;
+
+		for (int j = 0; j < sk_X509_num(anchors) && !known; j++)
+			known = X509_cmp(sk_X509_value(rsp->ca_pubs, i),
+				    sk_X509_value(anchors, j)) == 0;
+		if (!known)
+			return err_set(e, ERR_TRUST,
+			    "answer: caPubs holds an unknown anchor");
+	}
+	return 0;
+}
+
+static int
+verify_issued(const struct registrar *r, const struct cmp_msg *req,
+    const struct cmp_msg *ans, struct err *e)
+{
+	struct cmp_request want = { 0 };
+	struct cmp_response got = { 0 };
+	const char *anchor;
+	int rc = -1;
+
+	if (cmp_read_request(req, &want, e) == -1)
+		return -1;
+	if (cmp_read_response(ans, &got, e) == -1)
+		goto out;
+	if (got.id != want.id)
+		err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
+		    "answer: certReqId %ld, asked was %ld", got.id, want.id);
+	else if (got.cert == NULL && got.status == CMP_REJECTION)
+		rc = 0;
+	else if (got.cert == NULL)
+		err_set(e, ERR_INPUT, "answer: status %d without certificate",
+		    (int)got.status);
+	else if (EVP_PKEY_eq(want.pubkey, X509_get0_pubkey(got.cert)) != 1)
+		err_set(e, ERR_TRUST,
+		    "answer: certificate is not for the key asked for");
+	else if (trust_check(r->domain, got.cert, cmp_extra_certs(ans),
+		     registrar_judge_time(), &anchor, NULL, e) == 0)
+		rc = verify_ca_pubs(r, &got, e);
+out:
+	cmp_request_done(&want);
+	cmp_response_done(&got);
+	return rc;
+}
+
+int
+verify_cmp_answer(const struct registrar *r, const struct service *s,
+    const struct outbox_entry *en, struct bytes request, struct bytes answer,
+    struct err *e)
+{
+	AUTO(cmp_msg) req = NULL;
+	AUTO(cmp_msg) ans = NULL;
+
+	if (cmp_parse(request, &req, e) == -1 ||
+	    cmp_parse(answer, &ans, e) == -1 ||
+	    verify_protection(r, s, ans, e) == -1 ||
+	    verify_belongs(req, ans, e) == -1)
+		return -1;
+	if (cmp_body(ans) == CMP_ERROR)
+		return 0;
+	if (en->step > 0)
+		return cmp_body(ans) == CMP_PKICONF
+		    ? 0
+		    : err_set(e, ERR_INPUT, "answer: %s to a certConf",
+			  cmp_body_name(cmp_body(ans)));
+	if (cmp_body(ans) != cmp_response_to(cmp_body(req)))
+		return err_set(e, ERR_INPUT, "answer: %s to %s",
+		    cmp_body_name(cmp_body(ans)), cmp_body_name(cmp_body(req)));
+	return verify_issued(r, req, ans, e);
+}

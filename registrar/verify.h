@@ -1,0 +1,19 @@
+/* What comes back from a service is believed only after this: rule 10. */
+#ifndef WAYBILL_REGISTRAR_VERIFY_H
+#define WAYBILL_REGISTRAR_VERIFY_H
+
+#include "registrar/registrar.h"
+
+/*
+ * A CMP answer for this entry: protected by the service (its certificate
+ * chains to the domain, names the service, carries cmcRA), transactionID and
+ * recipNonce those of the request, certReqId and public key those asked for,
+ * the certificate chains to the domain, caPubs are domain anchors.
+ * Errors and rejections pass with the protection and header checks alone.
+ * ERR_TRUST or ERR_INPUT with the reason.
+ */
+int verify_cmp_answer(const struct registrar *r, const struct service *s,
+    const struct outbox_entry *en, struct bytes request, struct bytes answer,
+    struct err *e) WARN_UNUSED;
+
+#endif
