@@ -13,9 +13,10 @@
 #include "common/pki/certfacts.h"
 #include "common/pki/sign.h"
 
-#define SERIAL_LEN 16
-#define HOST_MAX   253 /* RFC 1035 2.3.4, without the root's dot */
-#define LABEL_MAX  63
+#define SERIAL_LEN    16
+#define YEAR_9999_END 253402300799
+#define HOST_MAX      253 /* RFC 1035 2.3.4, without the root's dot */
+#define LABEL_MAX     63
 
 /* RFC 4108 5: HardwareModuleName. */
 typedef struct hw_module {
@@ -60,8 +61,9 @@ static int
 set_time(ASN1_TIME *t, uint64_t seconds)
 {
 	if (seconds == ISSUE_FOREVER)
-		return ASN1_TIME_set_string(t, "99991231235959Z");
-	if (seconds > INT64_MAX)
+		seconds = YEAR_9999_END;
+	/* OpenSSL would write a year of five digits. */
+	if (seconds > YEAR_9999_END)
 		return 0;
 	return ASN1_TIME_set(t, (time_t)seconds) != NULL;
 }

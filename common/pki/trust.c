@@ -210,22 +210,6 @@ set_rules(X509_STORE_CTX *ctx, uint64_t at)
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
 }
 
-/* RFC 5280 6.1.4 (k): OpenSSL lets CAs from before basicConstraints pass. */
-static int
-check_chain(X509 *leaf, const STACK_OF(X509) * chain, struct err *e)
-{
-	int i;
-
-	for (i = 1; i < sk_X509_num(chain) - 1; i++)
-		if (!cert_is_ca(sk_X509_value(chain, i)))
-			return distrust(e, sk_X509_value(chain, i),
-			    "RFC 5280 6.1.4: not a CA");
-	if (!cert_may_sign(leaf))
-		return distrust(
-		    e, leaf, "RFC 9483 3.5: keyUsage without digitalSignature");
-	return 0;
-}
-
 /* The reason and the certificate it was found at. */
 static int
 say_why(X509_STORE_CTX *ctx, X509 *leaf, struct err *e)
@@ -260,8 +244,9 @@ trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
 	if (X509_verify_cert(ctx) != 1)
 		return say_why(ctx, leaf, e);
 	chain = X509_STORE_CTX_get0_chain(ctx);
-	if (check_chain(leaf, chain, e) == -1)
-		return -1;
+	if (!cert_may_sign(leaf))
+		return distrust(
+		    e, leaf, "RFC 9483 3.5: keyUsage without digitalSignature");
 	anchor = find_anchor(t, sk_X509_value(chain, sk_X509_num(chain) - 1));
 	if (anchor == -1)
 		return distrust(e, leaf, "chain ends at no anchor");
