@@ -1,7 +1,7 @@
 /*
  * CMP messages (RFC 9810, RFC 9483) with header and body kept as the raw
  * octets they came in: protection is verified over, and relayed as, what was
- * received.  Own small templates; OSSL_CMP_* is used by tests only, as an
+ * received.  Own reader of DER; OSSL_CMP_* is used by tests only, as an
  * independent judge.  No I/O, no clock but where stated, no state.
  */
 #ifndef WAYBILL_PKI_CMP_H
@@ -100,7 +100,7 @@ const X509_NAME *cmp_sender(const struct cmp_msg *m);	 /* NULL: no directoryName
 const X509_NAME *cmp_recipient(const struct cmp_msg *m); /* the same */
 bool cmp_implicit_confirm(const struct cmp_msg *m);
 const char *cmp_profile(const struct cmp_msg *m); /* certProfile, "" if none */
-const STACK_OF(X509) * cmp_extra_certs(const struct cmp_msg *m);
+const STACK_OF(X509) * cmp_extra_certs(const struct cmp_msg *m); /* may be NULL */
 bool cmp_is_protected(const struct cmp_msg *m);
 
 /*
@@ -148,6 +148,7 @@ int cmp_read_pollrep(const struct cmp_msg *m, long *ret_id, uint32_t *ret_secs,
 struct cmp_certconf {
 	long id;
 	struct bytes hash;
+	int hash_nid;		/* of hashAlg; NID_undef if absent */
 	enum cmp_status status; /* accepted if absent */
 	char text[200];		/* first statusString, printable; "" if none */
 };
