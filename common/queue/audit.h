@@ -17,10 +17,12 @@ struct audit_record {
 };
 
 /* Appends; db is the store's audit database.  seq, when, previous and hash
- * are filled in. */
+ * are filled in; what is not printable in the texts becomes '?'. */
 int audit_append(struct store_txn *t, unsigned db, struct audit_record *r,
     struct err *e) WARN_UNUSED;
-/* Records of one entry (id 0: all), oldest first, at most max. */
+/* Records of one entry (id 0: all), oldest first, at most max.  One that does
+ * not open may be anybody's: it is given with seq and the event "damaged".
+ * Reads the whole trail: for people, not for loops. */
 typedef void (*audit_visit)(const struct audit_record *r, void *arg);
 int audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
     audit_visit fn, void *arg, struct err *e) WARN_UNUSED;

@@ -8,10 +8,16 @@
  * ends the process.  Readers run on their own thread in short read
  * transactions and see only what is committed.
  *
+ * A job is not alone in its transaction: one that refuses without having
+ * written anything does better to return 0 and tell the refusal in *arg, which
+ * spares the others their second try.
+ *
  * Every value is sealed by AES-256-GCM, AAD = store id | database | key |
  * format, so a moved, swapped or damaged row is ERR_DAMAGE.  A sealed head
  * (epoch, next id, rows per database, audit head, the user's own words) is
- * rewritten in every commit; store_open compares it with what is there.
+ * rewritten in every commit; store_open compares it with what is there.  It is
+ * the row of database 0 with the key of id 0, which belongs to the store:
+ * nobody else reads, writes or is given it.
  */
 #ifndef WAYBILL_QUEUE_STORE_H
 #define WAYBILL_QUEUE_STORE_H
@@ -23,6 +29,7 @@
 
 #define STORE_DB_MAX   6
 #define STORE_KEY_MAX  64
+#define STORE_VALUE_MAX (1024 * 1024)
 #define STORE_EPOCH_LEN 16
 #define STORE_USER_MAX 1024
 
@@ -32,8 +39,12 @@ struct store_txn;
 struct store_conf {
 	const char *dir;	       /* made with mode 0700 if absent */
 	const char *const *databases;  /* names, NULL-terminated, at most
-					  STORE_DB_MAX; index = db below */
-	uint64_t map_size;
+					  STORE_DB_MAX; index = db below; new
+					  ones are added at the end only */
+	uint64_t map_size;	       /* may be another than last time */
+	bool tolerant; /* a wrong number of rows is an alarm and taken over with
+			  the next commit, not ERR_DAMAGE: for who finds and
+			  buries the missing ones itself */
 	uint8_t key[AEAD_KEY_LEN];     /* the sealing key, derived by HKDF from
 					  the seal secret with label
 					  "waybill-store/1" */
@@ -43,16 +54,25 @@ struct store_conf {
  * Opens or makes the store: mdb_reader_check, posix_fallocate of the map file
  * after the open (every time), file and folder fsynced before return, rows per
  * database compared with the head.  NORDAHEAD; never WRITEMAP or NOSYNC.
- * ERR_DAMAGE if the head does not open or rows vanished (the message says how
- * many of which), ERR_LOCAL else.  Starts the committer.
+ * ERR_DAMAGE if the head does not open (damage, or another key) or rows
+ * vanished or appeared (the message says how many of which), ERR_LOCAL else.
+ * Starts the committer.
+ *
+ * DIR/owner is locked (flock) as long as the store is open: a second opener,
+ * in this process or another, is refused with ERR_LOCAL.  Never fork while a
+ * store is open: the child would hold the lock, and an environment of LMDB's
+ * does not survive it.
  */
 int store_open(const struct store_conf *c, struct store **ret, struct err *e)
     WARN_UNUSED;
-/* Runs what is queued, then stops. */
+/* Runs what is queued (every `done` is posted), then stops.  Nobody may submit
+ * or read any more.  NULL is fine. */
 void store_close(struct store *s);
+AUTO_DEFINE(store, struct store, store_close);
 
 /* A secret file of at least 32 octets (made with random ones if absent and
- * create is set), mode 0600. */
+ * create is set), mode 0600.  One that is shorter, or that others may read, is
+ * ERR_CONF.  Fill an AUTO_SECRET buffer. */
 int store_seal_secret(const char *path, bool create, struct buf *ret,
     struct err *e) WARN_UNUSED;
 
@@ -62,7 +82,9 @@ typedef void (*store_done)(void *arg, const struct err *e); /* e NULL: done */
 /*
  * Queues fn to run in the committer.  fn may run more than once (a batch that
  * failed is tried again): it changes nothing but the store and *arg's results.
- * done(arg, ...) is posted to `to` after the commit.  done may be NULL.
+ * done(arg, ...) is posted to `to` after the commit.  done may be NULL.  Jobs
+ * run in the order of their submission.  A commit for which there is no room
+ * is ERR_RETRY, as a put; any other that fails ends the process (exit 9).
  */
 void store_submit(struct store *s, store_job fn, store_done done, void *arg,
     struct post to);
@@ -78,14 +100,18 @@ int store_read(struct store *s, store_job fn, void *arg, struct err *e)
 /* 1: found, the plain value appended to ret (ret may be NULL); 0: absent; -1. */
 int store_get(struct store_txn *t, unsigned db, struct bytes key,
     struct buf *ret, struct err *e) WARN_UNUSED;
-/* Adds or replaces. ERR_RETRY if the map is full. */
+/* Adds or replaces. ERR_RETRY if the map is full: new rows stop a few pages
+ * before, so that what is there can still be changed and deleted.  After a put
+ * or a del that failed the transaction is lost: fn returns -1. */
 int store_put(struct store_txn *t, unsigned db, struct bytes key,
     struct bytes value, struct err *e) WARN_UNUSED;
+/* A row that is absent is fine. */
 int store_del(struct store_txn *t, unsigned db, struct bytes key,
     struct err *e) WARN_UNUSED;
 /* Calls fn for each row from the first key >= from, until it returns non-zero
  * (1: enough, -1: error).  A row that does not open is given with
- * damaged = true and an empty value. */
+ * damaged = true and an empty value.  0 at the end and at "enough".  fn may
+ * change the database, if the transaction writes. */
 typedef int (*store_visit)(struct bytes key, struct bytes value, bool damaged,
     void *arg, struct err *e);
 int store_walk(struct store_txn *t, unsigned db, struct bytes from,
@@ -98,9 +124,10 @@ const uint8_t *store_epoch(const struct store_txn *t);
 struct bytes store_user(const struct store_txn *t);
 void store_set_user(struct store_txn *t, struct bytes words);
 
-/* fn(arg, true) in the committer after the commit, before any `done`; or
- * fn(arg, false), last registered first, if the transaction was given up: for
- * memory indexes that jobs change as they go. */
+/* fn(arg, true) in the committer after the commit, before any `done`, first
+ * registered first; or fn(arg, false), last registered first, if the
+ * transaction was given up: for memory indexes that jobs change as they go.
+ * Never in a read transaction. */
 void store_after(struct store_txn *t, void (*fn)(void *arg, bool committed),
     void *arg);
 
@@ -111,12 +138,14 @@ struct store_audit {
 };
 struct store_audit *store_audit_head(struct store_txn *t);
 
-/* Pages in use of pages there are, in percent, as of the last commit. */
+/* Pages in use of pages there are, in percent, as of the last commit: without
+ * those that are free to be used again.  Any thread. */
 unsigned store_used_percent(struct store *s);
 
 #define STORE_KEY_ID_LEN 8
 /* id as 8 octets big-endian. */
 struct bytes store_key_id(uint8_t key[STORE_KEY_ID_LEN], uint64_t id);
+/* Of the first 8 octets; 0 if there are fewer. */
 uint64_t store_key_to_id(struct bytes key);
 
 #endif

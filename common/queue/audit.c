@@ -1,0 +1,184 @@
+#include "common/queue/audit.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/cbor.h"
+
+/*
+ * The row of a record is the text that is hashed: an array of label, previous
+ * hash, seq, time, quality, age, entry, event, who, detail.  Its hash stands
+ * in the next record, or, for the last, in the store's head.
+ */
+#define AUDIT_LABEL  "waybill-audit/1"
+#define AUDIT_FIELDS 10
+
+/* Peers had a part in some of it. */
+static void
+printable(char *s, size_t size)
+{
+	s[size - 1] = '\0';
+	for (; *s != '\0'; s++)
+		if (*s < ' ' || *s > '~')
+			*s = '?';
+}
+
+static void
+record_format(const struct audit_record *r, struct buf *out)
+{
+	cbor_write_array(out, AUDIT_FIELDS);
+	cbor_write_text(out, AUDIT_LABEL);
+	cbor_write_bytes(out, r->previous.b, DIGEST_LEN);
+	cbor_write_uint(out, r->seq);
+	cbor_write_uint(out, r->when.time);
+	cbor_write_uint(out, r->when.quality);
+	cbor_write_uint(out, r->when.age);
+	cbor_write_uint(out, r->id);
+	cbor_write_text(out, r->event);
+	cbor_write_text(out, r->who);
+	cbor_write_text(out, r->detail);
+}
+
+static int
+record_parse(struct bytes text, struct audit_record *ret, struct err *e)
+{
+	struct audit_record r = { 0 };
+	char label[sizeof(AUDIT_LABEL)];
+	struct cbor_in in;
+
+	cbor_read_init(&in, text, "audit record");
+	cbor_read_array(&in, AUDIT_FIELDS);
+	cbor_read_text(&in, label, sizeof(label));
+	cbor_read_fixed(&in, r.previous.b, DIGEST_LEN);
+	r.seq = cbor_read_uint(&in, UINT64_MAX);
+	r.when.time = cbor_read_uint(&in, UINT64_MAX);
+	r.when.quality = cbor_read_uint(&in, CLOCK__MAX - 1);
+	r.when.age = cbor_read_uint(&in, UINT64_MAX);
+	r.id = cbor_read_uint(&in, UINT64_MAX);
+	cbor_read_text(&in, r.event, sizeof(r.event));
+	cbor_read_text(&in, r.who, sizeof(r.who));
+	cbor_read_text(&in, r.detail, sizeof(r.detail));
+	if (cbor_read_end(&in, e) == -1)
+		return -1;
+	if (strcmp(label, AUDIT_LABEL) != 0)
+		return err_set(e, ERR_INPUT, "audit record: another label");
+	r.hash = digest_of(text.p, text.len);
+	*ret = r;
+	return 0;
+}
+
+int
+audit_append(
+    struct store_txn *t, unsigned db, struct audit_record *r, struct err *e)
+{
+	struct store_audit *head = store_audit_head(t);
+	struct buf text AUTO_BUF = { 0 };
+	uint8_t key[STORE_KEY_ID_LEN];
+
+	printable(r->event, sizeof(r->event));
+	printable(r->who, sizeof(r->who));
+	printable(r->detail, sizeof(r->detail));
+	r->seq = head->seq + 1;
+	r->when = clock_now();
+	r->previous = head->hash;
+	record_format(r, &text);
+	r->hash = digest_of(text.data, text.len);
+	if (store_put(t, db, store_key_id(key, r->seq), buf_bytes(&text), e) ==
+	    -1)
+		return err_prefix(e, "audit record %" PRIu64, r->seq);
+	head->seq = r->seq;
+	head->hash = r->hash;
+	return 0;
+}
+
+/* Reads the row of a record; ERR_DAMAGE names it. */
+static int
+record_read(struct bytes key, struct bytes value, bool damaged,
+    struct audit_record *ret, struct err *e)
+{
+	uint64_t seq = store_key_to_id(key);
+
+	if (damaged || key.len != STORE_KEY_ID_LEN)
+		return err_set(e, ERR_DAMAGE,
+		    "audit record %" PRIu64 ": does not open", seq);
+	if (record_parse(value, ret, NULL) == -1 || ret->seq != seq)
+		return err_set(e, ERR_DAMAGE,
+		    "audit record %" PRIu64 ": not one of its number", seq);
+	return 0;
+}
+
+struct listing {
+	uint64_t id;
+	size_t left;
+	audit_visit fn;
+	void *arg;
+};
+
+static int
+list_one(struct bytes key, struct bytes value, bool damaged, void *arg,
+    struct err *e)
+{
+	struct listing *l = arg;
+	struct audit_record r;
+
+	(void)e;
+	if (record_read(key, value, damaged, &r, NULL) == -1)
+		r = (struct audit_record){ .seq = store_key_to_id(key),
+			.event = "damaged" };
+	else if (l->id != 0 && r.id != l->id)
+		return 0;
+	l->fn(&r, l->arg);
+	return --l->left == 0;
+}
+
+int
+audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
+    audit_visit fn, void *arg, struct err *e)
+{
+	struct listing l = { id, max, fn, arg };
+
+	if (max == 0)
+		return 0;
+	return store_walk(t, db, bytes_of(NULL, 0), list_one, &l, e);
+}
+
+static int
+verify_one(struct bytes key, struct bytes value, bool damaged, void *arg,
+    struct err *e)
+{
+	struct store_audit *chain = arg; /* so far */
+	struct audit_record r;
+
+	if (store_key_to_id(key) > chain->seq + 1)
+		return err_set(e, ERR_DAMAGE,
+		    "audit record %" PRIu64 ": missing", chain->seq + 1);
+	if (record_read(key, value, damaged, &r, e) == -1)
+		return -1;
+	if (!digest_eq(&r.previous, &chain->hash))
+		return err_set(e, ERR_DAMAGE,
+		    "audit record %" PRIu64 ": does not follow the one before",
+		    r.seq);
+	chain->seq = r.seq;
+	chain->hash = r.hash;
+	return 0;
+}
+
+int
+audit_verify(
+    struct store_txn *t, unsigned db, uint64_t *ret_records, struct err *e)
+{
+	const struct store_audit *head = store_audit_head(t);
+	struct store_audit chain = { 0 };
+
+	if (store_walk(t, db, bytes_of(NULL, 0), verify_one, &chain, e) == -1)
+		return -1;
+	if (chain.seq < head->seq)
+		return err_set(e, ERR_DAMAGE,
+		    "audit record %" PRIu64 ": missing", chain.seq + 1);
+	if (chain.seq > head->seq || !digest_eq(&chain.hash, &head->hash))
+		return err_set(e, ERR_DAMAGE,
+		    "audit record %" PRIu64 ": the head knows another",
+		    chain.seq);
+	*ret_records = chain.seq;
+	return 0;
+}
