@@ -1,0 +1,48 @@
+#include "manufacturer/pledge_state.h"
+
+#include <unistd.h>
+#include "common/base/file.h"
+#include "common/pki/cmp.h"
+
+static const char *const names[PLEDGE_FILE__MAX] = {
+	[PLEDGE_KEY] = "key.pem",
+	[PLEDGE_REQUEST] = "request.der",
+	[PLEDGE_LAST] = "last.der",
+	[PLEDGE_FINAL] = "final.der",
+	[PLEDGE_CERTCONF] = "certconf.der",
+};
+
+int
+pledge_state_read(
+    const char *dir, enum pledge_file f, struct buf *ret, struct err *e)
+{
+	AUTO(char) path = path_join(dir, names[f]);
+
+	if (access(path, F_OK) == -1)
+		return 0;
+	return file_read(path, CMP_MAX, ret, e) == -1 ? -1 : 1;
+}
+
+int
+pledge_state_write(
+    const char *dir, enum pledge_file f, struct bytes data, struct err *e)
+{
+	AUTO(char) path = path_join(dir, names[f]);
+
+	return file_write(path, 0600, data, e);
+}
+
+/* The request goes first and the key last: a power cut in between leaves
+ * files that the next run can only start anew from. */
+void
+pledge_state_clear(const char *dir)
+{
+	static const enum pledge_file order[] = { PLEDGE_REQUEST, PLEDGE_LAST,
+		PLEDGE_FINAL, PLEDGE_CERTCONF, PLEDGE_KEY };
+
+	for (size_t i = 0; i < NELEMS(order); i++) {
+		AUTO(char) path = path_join(dir, names[order[i]]);
+
+		unlink(path);
+	}
+}
