@@ -299,24 +299,22 @@ entry_once(enum entry_kind k, struct bytes device_bytes)
 
 /* ---- facts ----------------------------------------------------------- */
 
-/* Peers' text may be in any code and must not spoil what we sign: cut at a
- * whole character; what is not UTF-8 then becomes '?'. */
-static void
-value_copy(char dst[FACT_VALUE_MAX], const char *src)
+void
+entry_text(char *dst, size_t size, const char *src)
 {
-	size_t n = strlen(src);
+	size_t n = strlen(src), i;
+	bool utf8;
 
-	if (n > FACT_VALUE_MAX - 1)
-		for (n = FACT_VALUE_MAX - 1;
-		     n > 0 && ((uint8_t)src[n] & 0xc0) == 0x80;)
+	if (n > size - 1)
+		for (n = size - 1; n > 0 && ((uint8_t)src[n] & 0xc0) == 0x80;)
 			n--;
-	memset(dst, 0, FACT_VALUE_MAX);
+	memset(dst, 0, size);
 	memcpy(dst, src, n);
-	if (utf8_valid(dst, n))
-		return;
-	for (; n > 0; n--)
-		if ((uint8_t)dst[n - 1] >= 0x80)
-			dst[n - 1] = '?';
+	utf8 = utf8_valid(dst, n);
+	for (i = 0; i < n; i++)
+		if ((uint8_t)dst[i] < 0x20 || dst[i] == 0x7f ||
+		    ((uint8_t)dst[i] >= 0x80 && !utf8))
+			dst[i] = '?';
 }
 
 static struct fact *
@@ -342,7 +340,7 @@ facts_set(
 		str_copy(v->name, sizeof(v->name), name);
 	}
 	v->level = level;
-	value_copy(v->value, value);
+	entry_text(v->value, sizeof(v->value), value);
 }
 
 const struct fact *
@@ -402,8 +400,8 @@ facts_read(struct cbor_in *in, struct facts *ret)
 
 /* ---- header ---------------------------------------------------------- */
 
-static void
-stamp_encode(const struct stamp *s, struct buf *out)
+void
+entry_stamp_encode(const struct stamp *s, struct buf *out)
 {
 	cbor_write_array(out, 3);
 	cbor_write_uint(out, s->time);
@@ -411,8 +409,8 @@ stamp_encode(const struct stamp *s, struct buf *out)
 	cbor_write_uint(out, s->age);
 }
 
-static void
-stamp_read(struct cbor_in *in, struct stamp *ret)
+void
+entry_stamp_read(struct cbor_in *in, struct stamp *ret)
 {
 	cbor_read_array(in, 3);
 	ret->time = cbor_read_uint(in, UINT64_MAX);
@@ -430,7 +428,7 @@ header_encode(const struct entry_header *h, struct buf *out)
 	cbor_write_uint(out, h->kind);
 	cbor_write_uint(out, h->step);
 	cbor_write_bytes(out, h->digest.b, DIGEST_LEN);
-	stamp_encode(&h->received, out);
+	entry_stamp_encode(&h->received, out);
 	cbor_write_uint(out, h->deadline);
 	facts_encode(&h->facts, out);
 	cbor_write_bytes(out, h->audit.b, DIGEST_LEN);
@@ -475,7 +473,7 @@ entry_header_parse(struct bytes header, struct entry_header *ret, struct err *e)
 	h.kind = (enum entry_kind)cbor_read_uint(&in, ENTRY_KIND__MAX - 1);
 	h.step = (unsigned)cbor_read_uint(&in, ENTRY_STEP_MAX);
 	cbor_read_fixed(&in, h.digest.b, DIGEST_LEN);
-	stamp_read(&in, &h.received);
+	entry_stamp_read(&in, &h.received);
 	h.deadline = cbor_read_uint(&in, UINT64_MAX);
 	facts_read(&in, &h.facts);
 	cbor_read_fixed(&in, h.audit.b, DIGEST_LEN);

@@ -66,8 +66,8 @@ void entry_table(struct buf *out);
  */
 #define ENTRY_EPOCH_LEN 16
 #define ENTRY_ID_TEXT	32
-char *entry_id_format(char ret[ENTRY_ID_TEXT],
-    const uint8_t epoch[ENTRY_EPOCH_LEN], uint64_t id);
+char *entry_id_format(
+    char ret[ENTRY_ID_TEXT], const uint8_t epoch[ENTRY_EPOCH_LEN], uint64_t id);
 /* Case, and I L O for 1 1 0, are forgiven; a bare number is accepted; a wrong
  * check character or another epoch is ERR_INPUT and says which. */
 int entry_id_parse(const char *text, const uint8_t epoch[ENTRY_EPOCH_LEN],
@@ -84,8 +84,8 @@ struct digest entry_once(enum entry_kind k, struct bytes device_bytes);
 
 /* Facts (DECISIONS 18): name, proof level, value as text. */
 enum fact_level { FACT_CLAIMED, FACT_REGISTRAR, FACT_END_TO_END, FACT__MAX };
-#define FACTS_MAX     24
-#define FACT_NAME_MAX 32
+#define FACTS_MAX      24
+#define FACT_NAME_MAX  32
 #define FACT_VALUE_MAX 160
 
 struct fact {
@@ -97,14 +97,21 @@ struct facts {
 	size_t n;
 	struct fact v[FACTS_MAX];
 };
-/* Replaces one of the same name; values are truncated; a full table or a name
- * too long is an error of ours (assert). */
+/* Replaces one of the same name; values pass through entry_text; a full table
+ * or a name too long is an error of ours (assert). */
 void facts_set(struct facts *f, const char *name, enum fact_level level,
     const char *value);
 const struct fact *facts_get(const struct facts *f, const char *name);
 void facts_encode(const struct facts *f, struct buf *out); /* CBOR array */
 struct cbor_in;
 void facts_read(struct cbor_in *in, struct facts *ret);
+
+/* A peer's text made fit to be signed and stored: cut at a whole character to
+ * less than size octets, control characters and what is not UTF-8 as '?'. */
+void entry_text(char *dst, size_t size, const char *src);
+/* [time, quality, age] */
+void entry_stamp_encode(const struct stamp *s, struct buf *out);
+void entry_stamp_read(struct cbor_in *in, struct stamp *ret);
 
 /* The header that travels (schemas/entry.cddl). */
 #define ENTRY_NAME_MAX 33
@@ -132,7 +139,7 @@ int entry_header_sign(struct entry_header *h, const struct signer *s,
     struct buf *header, struct buf *sig, struct err *e) WARN_UNUSED;
 /* Parses without believing: the caller finds the certificate by site and
  * signer, then calls sign_check(cert, ENTRY_LABEL, header, sig). */
-int entry_header_parse(struct bytes header, struct entry_header *ret,
-    struct err *e) WARN_UNUSED;
+int entry_header_parse(
+    struct bytes header, struct entry_header *ret, struct err *e) WARN_UNUSED;
 
 #endif

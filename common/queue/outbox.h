@@ -20,11 +20,13 @@
 struct outbox;
 
 struct outbox_conf {
-	struct store_conf store;    /* databases are filled in by outbox_open */
+	struct store_conf store; /* databases are filled in by outbox_open */
 	const char *site;
-	const struct signer *signer; /* signs entry headers; outlives the outbox */
-	unsigned full_percent;	    /* admission stops here: 85 */
-	unsigned per_device_hour;   /* initial requests of one device: 16 */
+	const struct signer
+	    *signer;		  /* signs entry headers; outlives the outbox */
+	unsigned full_percent;	  /* admission stops here: 85 */
+	unsigned per_device_hour; /* initial requests of one device and kind:
+				       16; 0: no limit */
 };
 
 /* Opens, walks all ids (memory indexes are rebuilt; a missing or damaged id
@@ -42,23 +44,24 @@ struct outbox_entry {
 	enum entry_kind kind;
 	unsigned step;
 	enum entry_state state;
+	bool initial; /* counts and supersedes by device */
 	struct digest row, device, digest;
-	char label[80];		 /* for people: the device's serial number */
-	uint64_t parent;	 /* step > 0: the entry it belongs to */
-	uint64_t replaces;	 /* older entry of the same device, or 0 */
-	uint64_t replaced_by;	 /* newer one, or 0 */
+	char label[80];	      /* for people: the device's serial number */
+	uint64_t parent;      /* step > 0: the entry it belongs to */
+	uint64_t replaces;    /* older entry of the same device, or 0 */
+	uint64_t replaced_by; /* newer one, or 0 */
 	bool held;
 	char held_who[64], held_why[160];
 	uint64_t held_since;
 	struct stamp received;
-	uint64_t deadline;	 /* 0: none */
-	uint64_t changed;	 /* time of the last state change */
-	unsigned handouts;	 /* copies that left */
-	char carrier[40];	 /* of the last one: "link ra" */
-	uint64_t answer_value;	 /* id under which the answer stands, 0: none */
+	uint64_t deadline;     /* 0: none */
+	uint64_t changed;      /* time of the last state change */
+	unsigned handouts;     /* copies that left */
+	char carrier[40];      /* of the last one: "link ra" */
+	uint64_t answer_value; /* id under which the answer stands, 0: none */
 	enum batch_code answer_code; /* 0: none; or made here (see reason) */
-	bool late;		 /* withdrawn, then answered */
-	char reason[200];	 /* of an end: "superseded", ... */
+	bool late;		     /* withdrawn, then answered */
+	char reason[200];	     /* of an end: "superseded", ... */
 };
 
 /* 1 found, 0 absent, -1. */
@@ -103,7 +106,8 @@ struct outbox_accept {
 	unsigned step;
 	struct digest row;
 	struct digest device; /* with initial set: supersedes the device's older
-				 unanswered initial entry (DECISIONS 6) */
+				 unanswered initial entry of the same kind
+				 (DECISIONS 6) */
 	bool initial;
 	struct bytes bytes, wrapped;
 	const struct facts *facts;
@@ -115,33 +119,41 @@ struct outbox_accept {
 			    parent_reason if not NULL */
 	const char *parent_reason;
 	/* out */
-	bool replay;	      /* these octets were accepted before */
+	bool replay; /* these octets were accepted before */
 	struct outbox_entry entry;
-	uint64_t superseded;  /* id that this one replaced, 0: none */
-	void *user;	      /* the caller's */
+	uint64_t superseded; /* id that this one replaced, 0: none */
+	void *user;	     /* the caller's */
 };
 
 /*
  * Stores as queued (received and admitted in one transaction), header signed.
  * Same row and same digest: replay, nothing is written.  Same row, other
  * digest: ERR_POLICY with failInfo transactionIdInUse.  Over full_percent or
- * over per_device_hour: ERR_RETRY (systemUnavail).
+ * over per_device_hour: ERR_RETRY (systemUnavail); a later step passes, since
+ * finishing comes before starting.  A later step whose parent cannot be
+ * confirmed: ERR_POLICY with failInfo badRequest; a parent that was answered
+ * is delivered and confirmed at once (certConf implies delivery).
  */
 void outbox_accept(struct outbox *o, struct outbox_accept *a,
-    void (*done)(struct outbox_accept *a, const struct err *e),
-    struct post to);
+    void (*done)(struct outbox_accept *a, const struct err *e), struct post to);
 
 /* ---- moving ---------------------------------------------------------- */
 
-/* One event on some entries.  An entry for which the table refuses the event
- * is left as it is and does not fail the others: refused counts them. */
+/*
+ * One event on some entries.  An entry for which the table refuses the event
+ * is left as it is and does not fail the others: refused counts them.  So are
+ * HANDOUT and EXPIRE of a held entry, EXPIRE while the clock is unknown, and
+ * REFUSE of one that has been queued: only a service's word ends it then.
+ * DELIVER of a delivered one is moved, and writes nothing.
+ */
 struct outbox_move {
 	enum entry_event event; /* HANDOUT, DELIVER, CONFIRM, WITHDRAW, EXPIRE,
 				   REFUSE, DIE */
 	uint64_t ids[64];
 	size_t n;
-	const char *carrier; /* HANDOUT, DELIVER: becomes the entry's, if not NULL */
-	const char *reason;  /* borrowed until done */
+	const char
+	    *carrier; /* HANDOUT, DELIVER: becomes the entry's, if not NULL */
+	const char *reason; /* borrowed until done */
 	const char *who;
 	/* out */
 	size_t refused;
@@ -159,9 +171,10 @@ void outbox_move(struct outbox *o, struct outbox_move *m,
  * as late.  Advances the high-water mark of that service when seq is the next.
  */
 struct outbox_batch {
-	const struct batch *batch; /* borrowed until done */
+	const struct batch *batch;   /* borrowed until done */
 	const struct bytes *answers; /* batch->n of them; borrowed */
-	const bool *skip; /* items that failed the caller's check; may be NULL */
+	const bool
+	    *skip; /* items that failed the caller's check; may be NULL */
 	/* out */
 	size_t moved, ignored, alarms;
 	uint64_t seq_high;
@@ -189,9 +202,9 @@ size_t outbox_sendable(struct outbox *o, unsigned kinds_mask, uint64_t after,
 
 /* fn(arg, id, row, state) is posted to `to` after every commit that changed an
  * entry's state.  At most 16 watchers. */
-typedef void (*outbox_watch_fn)(void *arg, uint64_t id,
-    const struct digest *row, enum entry_state state);
-void outbox_watch(struct outbox *o, outbox_watch_fn fn, void *arg,
-    struct post to);
+typedef void (*outbox_watch_fn)(
+    void *arg, uint64_t id, const struct digest *row, enum entry_state state);
+void outbox_watch(
+    struct outbox *o, outbox_watch_fn fn, void *arg, struct post to);
 
 #endif

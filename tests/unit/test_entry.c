@@ -201,6 +201,8 @@ facts_replace_cut_and_clean(void **state)
 	assert_int_equal(strlen(f.v[0].value), FACT_VALUE_MAX - 2);
 	facts_set(&f, "vendor", FACT_CLAIMED, "gr\xfc\xdf");
 	assert_string_equal(f.v[0].value, "gr??");
+	facts_set(&f, "vendor", FACT_CLAIMED, "a\nb\x7f\xc3\xa9");
+	assert_string_equal(f.v[0].value, "a?b?\xc3\xa9");
 }
 
 static void
