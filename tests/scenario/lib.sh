@@ -1,0 +1,91 @@
+# Helpers for scenarios; sourced.  A scenario is a numbered program that ends 0
+# when what its name says was seen, 77 when it cannot be tried here.
+# shellcheck shell=bash
+set -eu
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${WAYBILL_BUILD:-$here/build}
+waybill=$build/cli/waybill
+pledge=$build/manufacturer/waybill-pledge
+tmp=$(mktemp -d /tmp/wbs.XXXXXX)
+demo=$tmp/demo
+children=
+
+cleanup() {
+	local status=$?
+	set +e
+	for pid in $children; do
+		kill -9 "$pid" 2>/dev/null
+	done
+	[ ! -e "$demo/supervisor.pid" ] || "$waybill" demo stop --dir "$demo"
+	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
+		for log in "$demo"/*.log; do
+			[ -f "$log" ] || continue
+			echo "==> $log"
+			tail -n 25 "$log"
+		done
+	fi
+	rm -rf "$tmp"
+	exit "$status"
+}
+trap cleanup EXIT
+
+step() { printf '%s %s\n' "--" "$*"; }
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# A demo that stays; its environment is read.
+demo_up() {
+	"$waybill" demo --keep --dir "$demo" >"$tmp/demo.out" 2>&1 ||
+		{ cat "$tmp/demo.out"; fail "demo --keep"; }
+	# shellcheck disable=SC1091
+	. "$demo/env"
+}
+link() { "$waybill" demo link "$1" --dir "$demo"; }
+
+# device NAME: a further IDevID.
+device() { "$waybill" demo device "$1" --dir "$demo" >/dev/null; }
+
+# enrol NAME [OPTIONS...]: the pledge, in the foreground.
+enrol() {
+	local name=$1
+	shift
+	"$pledge" enrol --proxy "$PROXY" --trust "$DOMAIN_CA" \
+	    --cert "$demo/devices/$name.crt" --key "$demo/devices/$name.key" \
+	    --chain "$demo/devices/$name.chain.pem" \
+	    --state "$tmp/state-$name" --out "$tmp/$name" --timeout 60 "$@"
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	local left=$(($1 * 10))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		left=$((left - 1))
+		[ "$left" -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
+
+# kill9 NAME: REGISTRAR, FORWARDER, RA, PROXY; returns when a new one is there.
+kill9() {
+	local file old
+	file=$(eval "echo \"\$$1_PID\"")
+	old=$(cat "$file")
+	kill -9 "$old"
+	wait_for 10 pid_changed "$file" "$old" || fail "$1 was not restarted"
+}
+pid_changed() { [ -s "$1" ] && [ "$(cat "$1")" != "$2" ] && kill -0 "$(cat "$1")"; }
+
+# Certificates that the RA has issued to a device, by its serial number.
+issued_to() {
+	curl -s --unix-socket "$RA_CONTROL" http://localhost/v1/issued |
+		python3 -c 'import json,sys; print(sum(e["device"] == sys.argv[1] for e in json.load(sys.stdin)["issued"]))' "$1"
+}
+queue_states() {
+	"$waybill" queue list --json --socket "$REGISTRAR_CONTROL" |
+		python3 -c 'import json,sys; [print(e["device"], e["step"], e["state"]) for e in json.load(sys.stdin)["entries"]]'
+}
+has_state() { queue_states | grep -q "^$1 0 $2\$"; }
+verify_ldevid() {
+	openssl verify -CAfile "$DOMAIN_CA" -untrusted "$tmp/$1.chain.pem" "$tmp/$1.crt"
+}

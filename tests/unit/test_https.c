@@ -1,0 +1,911 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <openssl/rsa.h>
+#include <openssl/ssl.h>
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/pki/issue.h"
+#include "common/sys/https.h"
+
+#define BODY_MAX 4096
+#define WAIT_MS	 10000
+#define BIG	 (16 * 1024 * 1024)
+
+/* One server on a loop of its own; what happens there comes out of a pipe as
+ * letters: g client gone, + flushed, - not flushed. */
+static struct fixture {
+	struct loop *l;
+	struct https *h;
+	struct https_req *held;
+	struct timer *timer;
+	int events[2];
+	unsigned late_ms;
+} fx;
+
+static struct signer *server, *device, *weak;
+static X509 *issuing;
+
+static X509 *
+certify(
+    const char *cn, EVP_PKEY *key, bool ca, X509 *issuer, EVP_PKEY *issuer_key)
+{
+	AUTO(X509_NAME) name = issue_name(cn, NULL, NULL);
+	uint64_t now = (uint64_t)time(NULL);
+	struct issue_spec spec = {
+		.subject = name,
+		.pubkey = key,
+		.not_before = now - 60,
+		.not_after = now + 3600,
+		.ca = ca,
+		.pathlen = -1,
+		.key_usage = ca ? "critical,keyCertSign" : "digitalSignature",
+	};
+	struct err e = ERR_INIT;
+	X509 *x = issue_cert(&spec, issuer, issuer_key, &e);
+
+	if (x == NULL)
+		fail_msg("%s", e.msg);
+	return x;
+}
+
+static struct signer *
+leaf(const char *cn, EVP_PKEY *key, EVP_PKEY *ca_key)
+{
+	AUTO(EVP_PKEY) mine = key;
+	AUTO(X509) cert = certify(cn, mine, false, issuing, ca_key);
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	struct signer *s;
+
+	sk_X509_push(chain, issuing);
+	s = signer_new(mine, cert, chain);
+	sk_X509_free(chain);
+	return s;
+}
+
+static int
+make_certs(void **state)
+{
+	AUTO(EVP_PKEY) root_key = ossl_new_key_p256();
+	AUTO(EVP_PKEY) ca_key = ossl_new_key_p256();
+	AUTO(X509) root = certify("root", root_key, true, NULL, root_key);
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	issuing = certify("issuing", ca_key, true, root, root_key);
+	server = leaf("server", ossl_new_key_p256(), ca_key);
+	device = leaf("device-7", ossl_new_key_p256(), ca_key);
+	weak = leaf("weak", EVP_RSA_gen(1024), ca_key);
+	return 0;
+}
+
+static int
+free_certs(void **state)
+{
+	(void)state;
+	signer_free(server);
+	signer_free(device);
+	signer_free(weak);
+	X509_free(issuing);
+	return 0;
+}
+
+/*
+ * The server's side.
+ */
+static void
+tell(char what)
+{
+	assert_int_equal(write(fx.events[1], &what, 1), 1);
+}
+
+static void
+on_flushed(void *arg, bool ok)
+{
+	(void)arg;
+	tell(ok ? '+' : '-');
+}
+
+static void
+answer(struct https_req *r, bool end)
+{
+	struct https_answer a = { .status = 200,
+		.type = "text/plain",
+		.body = { (const uint8_t *)"late\n", 5 },
+		.close = end,
+		.retry_after = 7,
+		.flushed = on_flushed };
+
+	https_reply(r, &a);
+}
+
+static void
+on_gone(void *arg)
+{
+	(void)arg;
+	assert_true(https_gone(fx.held));
+	tell('g');
+	answer(fx.held, false);
+}
+
+static void
+on_late(void *arg)
+{
+	answer(arg, false);
+}
+
+static void
+serve_echo(struct https_req *r)
+{
+	static const char *const methods[] = { "GET", "POST", "OTHER" };
+	struct bytes body = https_body(r);
+	X509 *cert = https_peer_cert(r);
+	const char *x = https_header(r, "X-Test");
+	char cn[64] = "none";
+
+	if (cert != NULL)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
+		    NID_commonName, cn, sizeof(cn));
+	https_reply_text(r, 200, "%s %s ?%s x=%s body=%.*s cert=%s above=%d %s",
+	    methods[https_method(r)], https_path(r), https_query(r),
+	    x == NULL ? "-" : x, (int)body.len,
+	    body.p == NULL ? "" : (const char *)body.p, cn,
+	    https_peer_chain(r) == NULL ? -1 : sk_X509_num(https_peer_chain(r)),
+	    https_peer_addr(r));
+}
+
+static void
+serve_late(struct https_req *r)
+{
+	timer_free(fx.timer);
+	fx.timer = timer_new(https_loop(r), on_late, r);
+	timer_set(fx.timer, fx.late_ms);
+}
+
+static void
+serve_hold(struct https_req *r)
+{
+	fx.held = r;
+	https_on_gone(r, on_gone, NULL);
+	tell('h');
+}
+
+static void
+serve_close(struct https_req *r)
+{
+	answer(r, true);
+}
+
+static void
+serve_nothing(struct https_req *r)
+{
+	struct https_answer a = { .status = 204, .flushed = on_flushed };
+
+	https_reply(r, &a);
+}
+
+static void
+serve_big(struct https_req *r)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct https_answer a = {
+		.status = 200, .type = "x/y", .flushed = on_flushed
+	};
+
+	memset(buf_grow(&b, BIG), 'b', BIG);
+	a.body = buf_bytes(&b);
+	https_reply(r, &a);
+}
+
+static void
+on_request(struct https_req *r, void *arg)
+{
+	static const struct {
+		const char *path;
+		void (*serve)(struct https_req *r);
+	} routes[] = {
+		{ "/echo", serve_echo },
+		{ "/a b", serve_echo },
+		{ "/late", serve_late },
+		{ "/hold", serve_hold },
+		{ "/close", serve_close },
+		{ "/nothing", serve_nothing },
+		{ "/big", serve_big },
+	};
+	size_t i;
+
+	assert_ptr_equal(arg, &fx);
+	for (i = 0; i < NELEMS(routes); i++) {
+		if (strcmp(https_path(r), routes[i].path) == 0) {
+			routes[i].serve(r);
+			return;
+		}
+	}
+	https_reply_text(r, 404, "no such path");
+}
+
+/* ms: for all deadlines, 0 the defaults. */
+static void
+start(unsigned ms, unsigned max_conns)
+{
+	struct https_conf c = { .listen = "127.0.0.1:0",
+		.signer = server,
+		.max_body = BODY_MAX,
+		.max_conns = max_conns,
+		.handshake_ms = ms,
+		.headers_ms = ms,
+		.body_ms = 2 * ms,
+		.idle_ms = ms };
+	struct err e = ERR_INIT;
+
+	memset(&fx, 0, sizeof(fx));
+	fx.late_ms = 20;
+	assert_int_equal(pipe(fx.events), 0);
+	if ((fx.l = loop_new(&e)) == NULL ||
+	    (fx.h = https_open(fx.l, &c, on_request, &fx, &e)) == NULL ||
+	    loop_spawn(fx.l, &e) == -1)
+		fail_msg("%s", e.msg);
+}
+
+static void
+finish(void)
+{
+	loop_join(fx.l);
+	timer_free(fx.timer);
+	https_close(fx.h);
+	loop_free(fx.l);
+	close(fx.events[0]);
+	close(fx.events[1]);
+}
+
+static void
+expect_events(const char *want)
+{
+	struct pollfd p = { .fd = fx.events[0], .events = POLLIN };
+	char got;
+
+	for (; *want != '\0'; want++) {
+		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+		assert_int_equal(read(fx.events[0], &got, 1), 1);
+		assert_int_equal(got, *want);
+	}
+}
+
+/*
+ * The client's side: blocking, with a limit on each read.
+ */
+struct client {
+	int fd;
+	SSL_CTX *ctx;
+	SSL *ssl;
+};
+
+static int
+tcp_connect(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)https_port(fx.h)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct timeval tv = { WAIT_MS / 1000, 0 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static void
+client_init(struct client *c, const struct signer *s)
+{
+	int i;
+
+	c->ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_security_level(c->ctx, 0);
+	if (s != NULL) {
+		SSL_CTX_use_certificate(c->ctx, s->cert);
+		SSL_CTX_use_PrivateKey(c->ctx, s->key);
+		for (i = 0; i < sk_X509_num(s->chain); i++)
+			SSL_CTX_add1_chain_cert(
+			    c->ctx, sk_X509_value(s->chain, i));
+	}
+	c->ssl = SSL_new(c->ctx);
+	c->fd = tcp_connect();
+	SSL_set_fd(c->ssl, c->fd);
+}
+
+static void
+client_open(struct client *c, const struct signer *s)
+{
+	client_init(c, s);
+	assert_int_equal(SSL_connect(c->ssl), 1);
+}
+
+static void
+client_close(struct client *c)
+{
+	SSL_free(c->ssl);
+	SSL_CTX_free(c->ctx);
+	close(c->fd);
+}
+
+static void
+client_send(struct client *c, const char *text)
+{
+	assert_int_equal(
+	    SSL_write(c->ssl, text, (int)strlen(text)), (int)strlen(text));
+}
+
+/* One answer: headers octet by octet, then Content-Length octets. */
+static const char *
+client_receive(struct client *c, struct buf *b)
+{
+	const char *length;
+	size_t more;
+	char piece;
+
+	buf_reset(b);
+	while (b->len < 4 || memcmp(b->data + b->len - 4, "\r\n\r\n", 4) != 0) {
+		if (SSL_read(c->ssl, &piece, 1) != 1)
+			return "";
+		buf_add(b, &piece, 1);
+	}
+	length = strstr(buf_cstr(b), "Content-Length: ");
+	more = length == NULL ? 0 : strtoul(length + 16, NULL, 10);
+	while (more-- > 0 && SSL_read(c->ssl, &piece, 1) == 1)
+		buf_add(b, &piece, 1);
+	return buf_cstr(b);
+}
+
+static void
+expect_part(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("no '%s' in '%s'", part, text);
+}
+
+/* The server ended the connection, within the time a read may take. */
+static void
+expect_end(struct client *c)
+{
+	char piece;
+
+	assert_int_equal(SSL_read(c->ssl, &piece, 1), 0);
+	assert_int_equal(SSL_get_error(c->ssl, 0), SSL_ERROR_ZERO_RETURN);
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+/*
+ * The tests.
+ */
+static void
+without_a_certificate_the_handler_sees_none(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+
+	(void)state;
+	start(0, 8);
+	client_open(&c, NULL);
+	client_send(&c,
+	    "GET /a%20b?q=%201 HTTP/1.1\r\nHost: a\r\n"
+	    "x-test: y\r\n\r\n");
+	expect_part(client_receive(&c, &b), "HTTP/1.1 200 OK\r\n");
+	expect_part(buf_cstr(&b), "Content-Type: text/plain\r\n");
+	expect_part(buf_cstr(&b),
+	    "\r\n\r\nGET /a b ?q=%201 x=y body= cert=none above=-1 127.0.0.1"
+	    "\n");
+	client_close(&c);
+	finish();
+}
+
+static void
+a_certificate_comes_with_what_is_above_it(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+	size_t i;
+
+	(void)state;
+	start(0, 8);
+	for (i = 0; i < NELEMS(versions); i++) {
+		client_init(&c, device);
+		SSL_set_max_proto_version(c.ssl, versions[i]);
+		assert_int_equal(SSL_connect(c.ssl), 1);
+		client_send(&c,
+		    "POST /echo HTTP/1.1\r\nHost: a\r\n"
+		    "Content-Length: 3\r\n\r\nabc");
+		expect_part(client_receive(&c, &b),
+		    "POST /echo ? x=- body=abc cert=device-7 above=1 ");
+		/* The server's own chain came as well. */
+		assert_int_equal(
+		    sk_X509_num(SSL_get_peer_cert_chain(c.ssl)), 2);
+		client_close(&c);
+	}
+	finish();
+}
+
+static void
+old_protocols_and_weak_keys_get_no_handshake(void **state)
+{
+	struct client c;
+
+	(void)state;
+	start(0, 8);
+	client_init(&c, NULL);
+	SSL_set_min_proto_version(c.ssl, TLS1_VERSION);
+	SSL_set_max_proto_version(c.ssl, TLS1_1_VERSION);
+	assert_int_not_equal(SSL_connect(c.ssl), 1);
+	client_close(&c);
+
+	/* In 1.2 the client waits for the server's verdict. */
+	client_init(&c, weak);
+	SSL_set_max_proto_version(c.ssl, TLS1_2_VERSION);
+	assert_int_not_equal(SSL_connect(c.ssl), 1);
+	client_close(&c);
+	finish();
+}
+
+static void
+sessions_are_not_resumed(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct buf b AUTO_BUF = { 0 };
+	struct client c, again;
+	SSL_SESSION *session;
+	size_t i;
+
+	(void)state;
+	start(0, 8);
+	for (i = 0; i < NELEMS(versions); i++) {
+		client_init(&c, device);
+		SSL_set_max_proto_version(c.ssl, versions[i]);
+		assert_int_equal(SSL_connect(c.ssl), 1);
+		client_send(&c, GET("/echo"));
+		client_receive(&c, &b);
+		session = SSL_get1_session(c.ssl);
+		client_init(&again, device);
+		SSL_set_max_proto_version(again.ssl, versions[i]);
+		SSL_set_session(again.ssl, session);
+		assert_int_equal(SSL_connect(again.ssl), 1);
+		assert_int_equal(SSL_session_reused(again.ssl), 0);
+		SSL_SESSION_free(session);
+		client_close(&c);
+		client_close(&again);
+	}
+	finish();
+}
+
+#define POST(headers, body) \
+	"POST /echo HTTP/1.1\r\nHost: a\r\n" headers "\r\n" body
+
+static const struct {
+	const char *what, *in, *want; /* the status line's start, or a part */
+	bool end;		      /* the connection ends */
+} messages[] = {
+	{ "chunked",
+	    POST("Transfer-Encoding: chunked\r\n",
+		"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+	    "body=abc ", false },
+	{ "1.0", "GET /echo HTTP/1.0\r\n\r\n", " 200 OK", true },
+	{ "client closes", "GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n",
+	    "HTTP/1.1 200 ", true },
+	{ "404", GET("/nowhere"), "HTTP/1.1 404 ", false },
+	{ "known method", "PUT /echo HTTP/1.1\r\nHost: a\r\n\r\n", "OTHER ",
+	    false },
+	{ "continue", POST("Expect: 100-continue\r\nContent-Length: 1\r\n", ""),
+	    "HTTP/1.1 100 ", false },
+	{ "unknown method", "BREW /echo HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "HTTP/1.1 501 ", true },
+	{ "no HTTP", "hello\r\n\r\n", " 400 ", true },
+	{ "both framings",
+	    POST("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+		"0\r\n\r\n"),
+	    "HTTP/1.1 400 ", true },
+	{ "two lengths",
+	    POST("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"),
+	    "HTTP/1.1 400 ", true },
+	{ "two codings",
+	    POST("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+		"0\r\n\r\n"),
+	    "HTTP/1.1 400 ", true },
+	{ "a list of codings",
+	    POST("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
+	    "HTTP/1.1 400 ", true },
+	{ "gzip", POST("Transfer-Encoding: gzip\r\n", "0\r\n\r\n"),
+	    "HTTP/1.1 400 ", true },
+	{ "identity", POST("Transfer-Encoding: identity\r\n", ""),
+	    "HTTP/1.1 400 ", true },
+	{ "negative length", POST("Content-Length: -3\r\n", "abc"),
+	    "HTTP/1.1 400 ", true },
+	{ "GET with a body",
+	    "GET /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nGET / HTT",
+	    "HTTP/1.1 400 ", true },
+	{ "octet 0", GET("/echo%00x"), "HTTP/1.1 400 ", true },
+	{ "over the limit by length", POST("Content-Length: 4097\r\n", "%B1"),
+	    "HTTP/1.1 413 ", true },
+	{ "over the limit by chunks",
+	    POST("Transfer-Encoding: chunked\r\n", "1001\r\n"), "HTTP/1.1 413 ",
+	    true },
+	{ "at the limit", POST("Content-Length: 4096\r\n", "%B0"),
+	    "HTTP/1.1 200 ", false },
+	{ "long headers", POST("X-Long: %H\r\n", ""), "HTTP/1.1 400 ", true },
+};
+
+/* %H: 9000 octets; %Bn: a body of the limit and n. */
+static void
+expand(struct buf *out, const char *in)
+{
+	size_t n;
+
+	for (; *in != '\0'; in++) {
+		if (in[0] == '%' && (in[1] == 'H' || in[1] == 'B')) {
+			n = in[1] == 'H' ? 9000
+					 : BODY_MAX + (size_t)(in[2] - '0');
+			memset(buf_grow(out, n), 'x', n);
+			in += in[1] == 'H' ? 1 : 2;
+		} else {
+			buf_add(out, in, 1);
+		}
+	}
+}
+
+/* An answer to HTTP/1.0 has no length: its body may be left to read. */
+static bool
+ends(struct client *c)
+{
+	char rest[1024];
+	int n, reads = 0;
+
+	while ((n = SSL_read(c->ssl, rest, sizeof(rest))) > 0)
+		reads++;
+	return reads <= 1 && SSL_get_error(c->ssl, n) != SSL_ERROR_SYSCALL;
+}
+
+static void
+messages_get_the_status_they_deserve(void **state)
+{
+	struct buf in AUTO_BUF = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct client c;
+	const char *got;
+	size_t i;
+
+	(void)state;
+	start(0, 8);
+	for (i = 0; i < NELEMS(messages); i++) {
+		client_open(&c, NULL);
+		buf_reset(&out);
+		expand(&out, messages[i].in);
+		client_send(&c, buf_cstr(&out));
+		got = client_receive(&c, &in);
+		if (strstr(got, messages[i].want) == NULL)
+			fail_msg("%s: %.100s", messages[i].what, got);
+		if (messages[i].end && !ends(&c))
+			fail_msg("%s: no end", messages[i].what);
+		client_close(&c);
+	}
+	finish();
+}
+
+static void
+a_kept_connection_serves_again(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+	int i;
+
+	(void)state;
+	start(0, 8);
+	client_open(&c, device);
+	for (i = 0; i < 3; i++) {
+		client_send(&c, GET("/echo"));
+		expect_part(client_receive(&c, &b), "cert=device-7");
+	}
+	client_send(&c, GET("/nothing"));
+	expect_part(client_receive(&c, &b), "HTTP/1.1 204 ");
+	assert_null(strstr(buf_cstr(&b), "Content-Type"));
+	expect_events("+");
+	/* Sent ahead, also while an answer is owed: answered in order. */
+	client_send(&c, GET("/late") GET("/echo?1") GET("/echo?2"));
+	expect_part(client_receive(&c, &b), "late\n");
+	expect_part(buf_cstr(&b), "Retry-After: 7\r\n");
+	expect_part(client_receive(&c, &b), "GET /echo ?1 ");
+	expect_part(client_receive(&c, &b), "GET /echo ?2 ");
+	expect_events("+");
+	client_close(&c);
+	finish();
+}
+
+static void
+close_ends_the_connection_cleanly(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+
+	(void)state;
+	start(0, 8);
+	client_open(&c, NULL);
+	client_send(&c, GET("/close"));
+	expect_part(client_receive(&c, &b), "Connection: close\r\n");
+	expect_events("+");
+	expect_end(&c);
+	client_close(&c);
+	finish();
+}
+
+static void
+a_client_gone_is_noticed_before_the_answer(void **state)
+{
+	static const char *const requests[] = {
+		GET("/hold"),
+		"POST /hold HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+		"POST /hold HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /",
+	};
+	struct client c;
+	size_t i;
+
+	(void)state;
+	start(0, 8);
+	for (i = 0; i < NELEMS(requests); i++) {
+		client_open(&c, device);
+		client_send(&c, requests[i]);
+		expect_events("h");
+		client_close(&c);
+		expect_events("g-");
+	}
+	finish();
+}
+
+static void
+requests_outlive_their_server(void **state)
+{
+	struct bytes body;
+	struct client c;
+
+	(void)state;
+	start(0, 8);
+	client_open(&c, device);
+	client_send(&c,
+	    "POST /hold?x HTTP/1.1\r\nContent-Length: 3\r\n\r\n"
+	    "abc");
+	expect_events("h");
+	loop_join(fx.l);
+	https_on_gone(fx.held, NULL, NULL);
+	https_close(fx.h);
+	fx.h = NULL;
+	body = https_body(fx.held);
+	assert_memory_equal(body.p, "abc", 3);
+	assert_string_equal(https_query(fx.held), "x");
+	assert_non_null(https_peer_cert(fx.held));
+	assert_true(https_gone(fx.held));
+	answer(fx.held, false);
+	expect_events("-");
+	client_close(&c);
+	finish();
+}
+
+static void
+answers_that_nobody_reads_are_given_up(void **state)
+{
+	struct client c;
+
+	(void)state;
+	start(200, 8);
+	client_open(&c, NULL);
+	client_send(&c, GET("/big"));
+	expect_events("-");
+	client_close(&c);
+	finish();
+}
+
+static void
+big_answers_arrive_whole(void **state)
+{
+	static char piece[65536];
+	struct client c;
+	size_t got = 0;
+	int n;
+
+	(void)state;
+	start(0, 8);
+	client_open(&c, NULL);
+	client_send(&c, "GET /big HTTP/1.1\r\nConnection: close\r\n\r\n");
+	while ((n = SSL_read(c.ssl, piece, sizeof(piece))) > 0)
+		got += (size_t)n;
+	assert_in_range(got, BIG, BIG + 500);
+	assert_int_equal(SSL_get_error(c.ssl, n), SSL_ERROR_ZERO_RETURN);
+	expect_events("+");
+	client_close(&c);
+	finish();
+}
+
+/* Feeds an octet every 20 ms until the server ends it; returns after how
+ * many ms, at most WAIT_MS. */
+static uint64_t
+trickle(struct client *c, const char *octet)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	uint64_t begin = clock_mono_ms();
+
+	while (clock_mono_ms() - begin < WAIT_MS) {
+		if (poll(&p, 1, 20) == 1)
+			break;
+		if (octet != NULL && SSL_write(c->ssl, octet, 1) != 1)
+			break;
+	}
+	return clock_mono_ms() - begin;
+}
+
+static void
+deadlines_are_total(void **state)
+{
+	static const struct {
+		const char *what, *first, *octet;
+		uint64_t at_least;
+	} cases[] = {
+		{ "no octet", "", NULL, 350 },
+		{ "slow request line", "GET ", "x", 350 },
+		{ "slow headers", "GET /echo HTTP/1.1\r\nX: ", "x", 350 },
+		{ "slow body",
+		    "POST /echo HTTP/1.1\r\nContent-Length: 4000\r\n\r\n", "x",
+		    750 },
+		{ "slow headers behind an answer",
+		    GET("/echo") "GET /echo HTTP/1.1\r\nX: ", "x", 350 },
+		{ "idle behind an answer", GET("/echo"), NULL, 350 },
+	};
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+	uint64_t took;
+	size_t i;
+
+	(void)state;
+	start(400, 8);
+	for (i = 0; i < NELEMS(cases); i++) {
+		client_open(&c, NULL);
+		if (cases[i].first[0] != '\0')
+			client_send(&c, cases[i].first);
+		if (str_starts(cases[i].first, "GET /echo HTTP/1.1\r\nH"))
+			expect_part(client_receive(&c, &b), " 200 ");
+		took = trickle(&c, cases[i].octet);
+		/* The client's clock starts a moment after the server's. */
+		if (took + 100 < cases[i].at_least || took > 5000)
+			fail_msg("%s: ended after %u ms", cases[i].what,
+			    (unsigned)took);
+		client_close(&c);
+	}
+	finish();
+}
+
+static void
+a_silent_client_gets_no_handshake(void **state)
+{
+	char piece;
+	int fd;
+
+	(void)state;
+	start(200, 8);
+	fd = tcp_connect();
+	assert_int_equal(recv(fd, &piece, 1, 0), 0);
+	close(fd);
+	finish();
+}
+
+static void
+no_deadline_runs_while_we_think(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+
+	(void)state;
+	start(100, 8);
+	fx.late_ms = 600;
+	client_open(&c, NULL);
+	client_send(&c, GET("/late"));
+	expect_part(client_receive(&c, &b), "late\n");
+	client_close(&c);
+	finish();
+}
+
+static void
+connections_are_capped(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client c[2], more;
+	uint64_t begin = clock_mono_ms();
+	bool ok = false;
+	size_t i;
+
+	(void)state;
+	start(0, 2);
+	for (i = 0; i < 2; i++) {
+		client_open(&c[i], NULL);
+		client_send(&c[i], GET("/echo"));
+		expect_part(client_receive(&c[i], &b), " 200 ");
+	}
+	for (i = 0; i < 5; i++) {
+		client_init(&more, NULL);
+		assert_int_not_equal(SSL_connect(more.ssl), 1);
+		client_close(&more);
+	}
+	client_send(&c[1], GET("/echo"));
+	expect_part(client_receive(&c[1], &b), " 200 ");
+	/* One leaves; as soon as the server knows, there is room. */
+	client_close(&c[0]);
+	while (!ok && clock_mono_ms() - begin < WAIT_MS) {
+		client_init(&more, NULL);
+		ok = SSL_connect(more.ssl) == 1;
+		client_close(&more);
+	}
+	assert_true(ok);
+	client_close(&c[1]);
+	finish();
+}
+
+static void
+a_second_server_shares_the_port(void **state)
+{
+	struct https_conf c = {
+		.signer = server, .max_body = 1, .max_conns = 1
+	};
+	struct https *twin;
+	struct loop *l;
+	struct err e = ERR_INIT;
+	char listen_on[32];
+
+	(void)state;
+	start(0, 8);
+	l = loop_new(&e);
+	assert_non_null(l);
+	snprintf(
+	    listen_on, sizeof(listen_on), "127.0.0.1:%u", https_port(fx.h));
+	c.listen = listen_on;
+	twin = https_open(l, &c, on_request, &fx, &e);
+	assert_non_null(twin);
+	assert_int_equal(https_port(twin), https_port(fx.h));
+	https_close(twin);
+	c.listen = "no.such.host.invalid:1";
+	assert_null(https_open(l, &c, on_request, &fx, &e));
+	c.listen = "127.0.0.1";
+	assert_null(https_open(l, &c, on_request, &fx, &e));
+	loop_free(l);
+	finish();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_a_certificate_the_handler_sees_none),
+		cmocka_unit_test(a_certificate_comes_with_what_is_above_it),
+		cmocka_unit_test(old_protocols_and_weak_keys_get_no_handshake),
+		cmocka_unit_test(sessions_are_not_resumed),
+		cmocka_unit_test(messages_get_the_status_they_deserve),
+		cmocka_unit_test(a_kept_connection_serves_again),
+		cmocka_unit_test(close_ends_the_connection_cleanly),
+		cmocka_unit_test(a_client_gone_is_noticed_before_the_answer),
+		cmocka_unit_test(requests_outlive_their_server),
+		cmocka_unit_test(answers_that_nobody_reads_are_given_up),
+		cmocka_unit_test(big_answers_arrive_whole),
+		cmocka_unit_test(deadlines_are_total),
+		cmocka_unit_test(a_silent_client_gets_no_handshake),
+		cmocka_unit_test(no_deadline_runs_while_we_think),
+		cmocka_unit_test(connections_are_capped),
+		cmocka_unit_test(a_second_server_shares_the_port),
+	};
+
+	return cmocka_run_group_tests(tests, make_certs, free_certs);
+}
