@@ -66,6 +66,10 @@ new_key(const char *type, const char *curve)
 		return EVP_EC_gen(curve);
 	ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
 	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	/* Refused for its kind before its size: the smaller is the faster. */
+	if (strcmp(type, "RSA-PSS") == 0)
+		assert_int_equal(
+		    EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 1024), 1);
 	assert_int_equal(EVP_PKEY_generate(ctx, &k), 1);
 	return k;
 }
@@ -279,6 +283,7 @@ other_kinds_of_keys_are_refused(void **state)
 		assert_int_equal(key_check(k, &e), -1);
 		assert_int_equal(e.kind, ERR_INPUT);
 		assert_int_equal(e.fail, CMP_BAD_ALG);
+		assert_null(strstr(e.msg, "bits"));
 	}
 }
 
