@@ -20,8 +20,10 @@ enum conf_type {
 	CONF_SIZE, /* uint64_t octets; "1GiB" */
 	CONF_ENUM, /* int, index into names */
 	CONF_MAP,  /* nested struct by sub */
-	CONF_STRS, /* struct conf_strs: list of strings */
-	CONF_LIST  /* struct conf_list: list of maps by sub, item size `size` */
+	CONF_STRS, /* struct conf_strs: list of strings; min and max count them,
+		      check sees each */
+	CONF_LIST  /* struct conf_list: list of maps by sub, item size `size`;
+		      min and max count them */
 };
 
 struct conf_strs {
@@ -39,8 +41,10 @@ struct conf_item {
 	enum conf_type type;
 	size_t off;	 /* offsetof in the struct of this table */
 	const char *def; /* default as text, parsed like the file; NULL: required.
-			    For MAP "" means: may be left out.  For STRS and
-			    LIST "" means empty. For STR "" leaves NULL. */
+			    For MAP "" means: may be left out; what it requires
+			    then stays zero, the rest gets its defaults.  For
+			    STRS and LIST "" means empty, other text one
+			    string.  For STR "" leaves NULL. */
 	uint64_t min, max; /* 0, 0: no limits */
 	const char *const *names;
 	const struct conf_item *sub;
@@ -59,7 +63,8 @@ struct conf_item {
 int conf_load(const char *path, const struct conf_item *table, void *out,
     struct err *e) WARN_UNUSED;
 void conf_free(const struct conf_item *table, void *out);
-/* YAML text of every value, each with "# file:line" or "# default". */
+/* YAML text of every value, each with "# file:line" or "# default"; conf_load
+ * reads it back.  Reads path once more, for the lines alone. */
 void conf_print(const char *path, const struct conf_item *table, void *loaded,
     struct buf *out);
 

@@ -7,8 +7,9 @@
 
 /*
  * Sends METHOD path with an optional JSON body; waits at most 10 s; reads at
- * most 16 MiB.  Returns the answer's JSON and its status in *ret_status.
- * ERR_PEER if nobody listens, ERR_PERM if the socket may not be opened.
+ * most 16 MiB.  Returns the answer's JSON (null for an empty body) and its
+ * status in *ret_status.  ERR_PEER if nobody listens or the answer is cut,
+ * ERR_PERM if the socket may not be opened, ERR_INPUT if it is no JSON.
  */
 json_t *control_call(const char *socket_path, const char *method,
     const char *path, const json_t *body, int *ret_status, struct err *e)

@@ -367,7 +367,7 @@ req_peer(struct https_req *r, struct evhttp_connection *evcon,
 	str_copy(r->addr, sizeof(r->addr), addr);
 	/* Own references: the SSL may be gone before the answer. */
 	r->cert = SSL_get1_peer_certificate(ssl);
-	if ((chain = SSL_get_peer_cert_chain(ssl)) != NULL)
+	if (r->cert != NULL && (chain = SSL_get_peer_cert_chain(ssl)) != NULL)
 		r->chain = X509_chain_up_ref(chain);
 	r->conn = conn_get(bev);
 }

@@ -1,10 +1,15 @@
 /*
  * HTTP/1.1 over TLS, or over a Unix socket, by evhttp: one server per loop.
  * Requests may be answered later.  Limits: headers 8 KiB, body as given,
- * total deadlines of our own (handshake 10 s, headers 15 s, body 30 s from
- * accept or from the previous answer).  TLS 1.2 and 1.3, client certificate
+ * total deadlines of our own: handshake 10 s, headers 15 s, body 30 s from
+ * accept, or from a later request's first octet; 30 s between an answer and
+ * that; an answer must be taken within the body's time.  None runs while the
+ * answer is owed.  TLS 1.2 and 1.3, client certificate
  * asked for and recorded, judged by the handler (never by OpenSSL's result
- * alone: it is 0 without a certificate too).  No session resumption.
+ * alone: nothing is verified here).  A client key that key_check refuses ends
+ * the handshake.  No session resumption.  Framing faults, sizes and methods
+ * unknown to HTTP (400, 413, 501) never reach the handler.  The process must
+ * ignore SIGPIPE (daemon_init does).
  */
 #ifndef WAYBILL_SYS_HTTPS_H
 #define WAYBILL_SYS_HTTPS_H
@@ -35,10 +40,13 @@ struct https_conf {
 struct https *https_open(struct loop *l, const struct https_conf *c,
     https_handler fn, void *arg, struct err *e) WARN_UNUSED;
 /* HTTP without TLS on a Unix socket (mode 0600, an old socket file is
- * replaced); https_peer_uid tells who asks. */
+ * replaced, https_close removes it); https_peer_uid tells who asks.  60 s of
+ * silence end a connection, also while an answer is owed. */
 struct https *https_open_unix(struct loop *l, const char *path,
     size_t max_body, https_handler fn, void *arg, struct err *e) WARN_UNUSED;
-void https_close(struct https *h); /* open requests are answered into void */
+/* Before loop_free; not from a handler.  Open requests are gone (on_gone is
+ * called) and stay readable until they are answered into void. */
+void https_close(struct https *h);
 /* The port bound (TCP). */
 unsigned https_port(const struct https *h);
 
@@ -53,16 +61,19 @@ struct bytes https_body(const struct https_req *r);
 X509 *https_peer_cert(const struct https_req *r);
 STACK_OF(X509) * https_peer_chain(const struct https_req *r);
 uid_t https_peer_uid(const struct https_req *r); /* Unix; (uid_t)-1 else */
+/* Numeric, without the port; "unix". */
 const char *https_peer_addr(const struct https_req *r);
 struct loop *https_loop(const struct https_req *r);
 /* Also true while the answer is still owed. */
 bool https_gone(const struct https_req *r);
-/* fn(arg) when the client goes away before its answer; NULL clears. */
+/* fn(arg) when the client goes away (or ends its sending side) before its
+ * answer; fn may answer.  NULL clears. */
 void https_on_gone(struct https_req *r, void (*fn)(void *arg), void *arg);
 
 /* Sends and ends the request.  type NULL: no body.  close: "Connection:
  * close".  flushed (may be NULL) is called with arg once: true when the last
- * octet was given to the kernel, false if the client had gone before. */
+ * octet was given to the kernel, false if the client had gone before (then
+ * perhaps before https_reply returns). */
 struct https_answer {
 	int status;
 	const char *type;

@@ -15,11 +15,15 @@ struct loop;
 struct timer;
 
 struct loop *loop_new(struct err *e) WARN_UNUSED;
+/* Joins a spawned thread; posts that did not run are dropped.  Timers and
+ * servers on it must be gone before. */
 void loop_free(struct loop *l);
 AUTO_DEFINE(loop, struct loop, loop_free);
 /* Returns after loop_stop. */
 void loop_run(struct loop *l);
-void loop_stop(struct loop *l); /* any thread */
+/* Any thread, not from a signal handler.  What was posted before still runs;
+ * a stop before loop_run counts. */
+void loop_stop(struct loop *l);
 struct event_base *loop_base(struct loop *l);
 /* Any thread; keeps order per caller. */
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);

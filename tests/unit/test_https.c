@@ -572,7 +572,7 @@ ends(struct client *c)
 
 	while ((n = SSL_read(c->ssl, rest, sizeof(rest))) > 0)
 		reads++;
-	return reads <= 1 && SSL_get_error(c->ssl, n) != SSL_ERROR_SYSCALL;
+	return reads <= 1 && SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_READ;
 }
 
 static void
