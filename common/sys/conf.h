@@ -39,12 +39,12 @@ struct conf_list {
 struct conf_item {
 	const char *key;
 	enum conf_type type;
-	size_t off;	 /* offsetof in the struct of this table */
-	const char *def; /* default as text, parsed like the file; NULL: required.
-			    For MAP "" means: may be left out; what it requires
-			    then stays zero, the rest gets its defaults.  For
-			    STRS and LIST "" means empty, other text one
-			    string.  For STR "" leaves NULL. */
+	size_t off; /* offsetof in the struct of this table */
+	/* Default as text, parsed like the file; NULL: required.  For MAP "":
+	 * may be left out; what it requires then stays zero, the rest gets its
+	 * defaults.  For STRS and LIST "" is empty, other text one string.  For
+	 * STR "" leaves NULL. */
+	const char *def;
 	uint64_t min, max; /* 0, 0: no limits */
 	const char *const *names;
 	const struct conf_item *sub;

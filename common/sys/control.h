@@ -12,7 +12,7 @@
  * ERR_PERM if the socket may not be opened, ERR_INPUT if it is no JSON.
  */
 json_t *control_call(const char *socket_path, const char *method,
-    const char *path, const json_t *body, int *ret_status, struct err *e)
-    WARN_UNUSED;
+    const char *path, const json_t *body, int *ret_status,
+    struct err *e) WARN_UNUSED;
 
 #endif

@@ -11,7 +11,8 @@
 #include "common/sys/loop.h"
 
 struct daemon_opts {
-	const char *conf; /* default /etc/waybill/<name without waybill->.yaml */
+	/* Default: /etc/waybill/<name without waybill->.yaml */
+	const char *conf;
 	bool check, print_config;
 };
 

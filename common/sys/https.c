@@ -540,6 +540,17 @@ https_on_gone(struct https_req *r, void (*fn)(void *arg), void *arg)
 	r->on_gone_arg = arg;
 }
 
+/* evhttp answers "keep-alive" to an HTTP/1.0 client that asks for it, beside
+ * any header of ours; so it must not see that the client asked. */
+static void
+ask_to_close(struct evhttp_request *req)
+{
+	struct evkeyvalq *in = evhttp_request_get_input_headers(req);
+
+	evhttp_remove_header(in, "Connection");
+	evhttp_add_header(in, "Connection", "close");
+}
+
 static void
 answer_headers(struct evhttp_request *req, const struct https_answer *a)
 {
@@ -549,7 +560,7 @@ answer_headers(struct evhttp_request *req, const struct https_answer *a)
 	if (a->type != NULL)
 		evhttp_add_header(out, "Content-Type", a->type);
 	if (a->close)
-		evhttp_add_header(out, "Connection", "close");
+		ask_to_close(req);
 	if (a->retry_after > 0) {
 		snprintf(seconds, sizeof(seconds), "%u", a->retry_after);
 		evhttp_add_header(out, "Retry-After", seconds);

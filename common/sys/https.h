@@ -29,11 +29,11 @@ enum https_method { HTTPS_GET, HTTPS_POST, HTTPS_OTHER };
 typedef void (*https_handler)(struct https_req *r, void *arg);
 
 struct https_conf {
-	const char *listen;    /* "host:port", port 0: any; bound with
+	const char *listen;	     /* "host:port", port 0: any; bound with
 				  SO_REUSEPORT and TCP_NODELAY */
 	const struct signer *signer; /* certificate, chain, key */
-	size_t max_body;       /* more: 413 */
-	unsigned max_conns;    /* more: accepted and closed at once */
+	size_t max_body;	     /* more: 413 */
+	unsigned max_conns;	     /* more: accepted and closed at once */
 	unsigned handshake_ms, headers_ms, body_ms, idle_ms; /* 0: defaults */
 };
 
@@ -42,8 +42,8 @@ struct https *https_open(struct loop *l, const struct https_conf *c,
 /* HTTP without TLS on a Unix socket (mode 0600, an old socket file is
  * replaced, https_close removes it); https_peer_uid tells who asks.  60 s of
  * silence end a connection, also while an answer is owed. */
-struct https *https_open_unix(struct loop *l, const char *path,
-    size_t max_body, https_handler fn, void *arg, struct err *e) WARN_UNUSED;
+struct https *https_open_unix(struct loop *l, const char *path, size_t max_body,
+    https_handler fn, void *arg, struct err *e) WARN_UNUSED;
 /* Before loop_free; not from a handler.  Open requests are gone (on_gone is
  * called) and stay readable until they are answered into void. */
 void https_close(struct https *h);
@@ -52,7 +52,7 @@ unsigned https_port(const struct https *h);
 
 /* All borrowed until https_reply. */
 enum https_method https_method(const struct https_req *r);
-const char *https_path(const struct https_req *r); /* decoded, without query */
+const char *https_path(const struct https_req *r);  /* decoded, without query */
 const char *https_query(const struct https_req *r); /* raw, "" if none */
 const char *https_header(const struct https_req *r, const char *name);
 struct bytes https_body(const struct https_req *r);
