@@ -31,6 +31,7 @@ static const struct conf_item service_table[] = {
 	    .type = CONF_STRS,
 	    .off = offsetof(struct reg_service, kinds),
 	    .min = 1,
+	    .max = 5,
 	    .help = "kinds of entries it answers: cmp" },
 	{ .key = NULL },
 };
