@@ -22,11 +22,11 @@ struct outbox;
 struct outbox_conf {
 	struct store_conf store; /* databases are filled in by outbox_open */
 	const char *site;
-	const struct signer
-	    *signer;		  /* signs entry headers; outlives the outbox */
-	unsigned full_percent;	  /* admission stops here: 85 */
-	unsigned per_device_hour; /* initial requests of one device and kind:
-				       16; 0: no limit */
+	/* Signs entry headers; outlives the outbox. */
+	const struct signer *signer;
+	unsigned full_percent; /* admission stops here: 85 */
+	/* Initial requests of one device and kind: 16; 0: no limit. */
+	unsigned per_device_hour;
 };
 
 /* Opens, walks all ids (memory indexes are rebuilt; a missing or damaged id
@@ -144,17 +144,19 @@ void outbox_accept(struct outbox *o, struct outbox_accept *a,
  * is left as it is and does not fail the others: refused counts them.  So are
  * HANDOUT and EXPIRE of a held entry, EXPIRE while the clock is unknown, and
  * REFUSE of one that has been queued: only a service's word ends it then.
- * DELIVER of a delivered one is moved, and writes nothing.
+ * DELIVER of a delivered one counts as moved, and writes nothing unless its
+ * carrier is another.
  */
 struct outbox_move {
 	enum entry_event event; /* HANDOUT, DELIVER, CONFIRM, WITHDRAW, EXPIRE,
 				   REFUSE, DIE */
 	uint64_t ids[64];
 	size_t n;
-	const char
-	    *carrier; /* HANDOUT, DELIVER: becomes the entry's, if not NULL */
-	const char *reason; /* borrowed until done */
-	const char *who;
+	/* Borrowed until done.  carrier becomes the entry's at HANDOUT and
+	 * DELIVER, reason at all others, if not NULL. */
+	const char *carrier;
+	const char *reason;
+	const char *who; /* NULL: the registrar */
 	/* out */
 	size_t refused;
 	bool moved[64];
@@ -173,8 +175,8 @@ void outbox_move(struct outbox *o, struct outbox_move *m,
 struct outbox_batch {
 	const struct batch *batch;   /* borrowed until done */
 	const struct bytes *answers; /* batch->n of them; borrowed */
-	const bool
-	    *skip; /* items that failed the caller's check; may be NULL */
+	/* Items that failed the caller's check; NULL: none. */
+	const bool *skip;
 	/* out */
 	size_t moved, ignored, alarms;
 	uint64_t seq_high;

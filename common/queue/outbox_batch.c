@@ -226,8 +226,8 @@ take_answer(struct item *x, struct err *e)
 	en->answer_value = store_take_id(x->t);
 	en->answer_code = x->i->code;
 	en->late = en->state == ENTRY_WITHDRAWN;
-	entry_text(en->reason, sizeof(en->reason),
-	    en->late ? en->reason : x->i->reason);
+	if (!en->late)
+		entry_text(en->reason, sizeof(en->reason), x->i->reason);
 	if (store_put(x->t, DB_ROW,
 		outbox_key(key, en->answer_value, PART_ANSWER), x->answer,
 		e) == -1)

@@ -71,14 +71,23 @@ may_move(const struct outbox_entry *en, enum entry_event ev)
 	return ev != ENTRY_EV_REFUSE || en->state == ENTRY_RECEIVED;
 }
 
+/* An answer is fetched again and again: that must not wear the store. */
+static bool
+is_repeat(const struct outbox_entry *en, const struct outbox_move *m)
+{
+	return m->event == ENTRY_EV_DELIVER && en->state == ENTRY_DELIVERED &&
+	    (m->carrier == NULL || strcmp(m->carrier, en->carrier) == 0);
+}
+
 /* What the event leaves on the entry; returns the audit record's detail. */
 static const char *
 mark(struct outbox_entry *en, const struct outbox_move *m)
 {
-	if (m->event == ENTRY_EV_HANDOUT) {
-		en->handouts++;
-		entry_text(en->carrier, sizeof(en->carrier),
-		    m->carrier != NULL ? m->carrier : "");
+	if (m->event == ENTRY_EV_HANDOUT || m->event == ENTRY_EV_DELIVER) {
+		en->handouts += m->event == ENTRY_EV_HANDOUT;
+		if (m->carrier != NULL)
+			entry_text(
+			    en->carrier, sizeof(en->carrier), m->carrier);
 		return m->carrier;
 	}
 	if (m->reason != NULL)
@@ -100,7 +109,7 @@ move_one(struct move_job *j, struct store_txn *t, uint64_t id, struct err *e)
 		return e->kind == ERR_DAMAGE ? 0 : -1;
 	if (rc == 0 || !may_move(&en, m->event))
 		return 0;
-	if (m->event == ENTRY_EV_DELIVER && en.state == ENTRY_DELIVERED)
+	if (is_repeat(&en, m))
 		return 1;
 	detail = mark(&en, m);
 	if (outbox_apply(j->o, t, &en, m->event, m->who, detail, e) == -1)

@@ -25,7 +25,8 @@ struct trouble {
 	struct digest row; /* of ROW, as far as "tx" knows it */
 };
 
-/* An entry that points to an answer, or an answer that is there (entry 0). */
+/* An answer and the entry that points to it and would die without it (0: the
+ * entry is dead already), or one that is there. */
 struct link {
 	uint64_t answer, entry;
 };
@@ -110,8 +111,8 @@ see_entry(struct survey *s, uint64_t id, struct bytes value, bool damaged)
 	s->entry = id;
 	/* What was buried without its octets is at rest. */
 	s->octets = en.state == ENTRY_DEAD;
-	if (en.answer_value != 0 && en.state != ENTRY_DEAD)
-		add_wanted(s, en.answer_value, id);
+	if (en.answer_value != 0)
+		add_wanted(s, en.answer_value, en.state == ENTRY_DEAD ? 0 : id);
 }
 
 static void
@@ -232,7 +233,8 @@ check_answers(struct survey *s)
 			s->bad[n++] = s->bad[i];
 	s->n_bad = n;
 	for (i = 0; i < s->n_wanted; i++)
-		if (!link_has(s->there, s->n_there, s->wanted[i].answer))
+		if (s->wanted[i].entry != 0 &&
+		    !link_has(s->there, s->n_there, s->wanted[i].answer))
 			add_trouble(s, ANSWER, s->wanted[i].entry);
 }
 
