@@ -1,0 +1,93 @@
+/* waybill: what people type.  One table; each command has its own file. */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct command commands[] = {
+	{ "init ra", "make keys and configuration of an off-site RA, or pair",
+	    init_ra_command },
+	{ "init site", "make keys and the request of a site, or pair it",
+	    init_site_command },
+};
+
+static int
+usage(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "Usage: waybill COMMAND [OPTION...]\n\n");
+	for (i = 0; i < NELEMS(commands); i++)
+		if (commands[i].help != NULL)
+			fprintf(out, "  %-12s %s\n", commands[i].name,
+			    commands[i].help);
+	fprintf(out, "\nwaybill COMMAND --help tells more.\n");
+	return err_exit_code(ERR_USAGE);
+}
+
+/* How many of the words make up the command's name; 0: it is another. */
+static int
+matches(const struct command *c, int argc, char **argv)
+{
+	const char *space = strchr(c->name, ' ');
+	size_t n = space != NULL ? (size_t)(space - c->name) : strlen(c->name);
+
+	if (argc < 1 || strlen(argv[0]) != n ||
+	    strncmp(argv[0], c->name, n) != 0)
+		return 0;
+	if (space == NULL)
+		return 1;
+	return argc >= 2 && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
+}
+
+/* The longest name wins: "demo link" is not "demo" with an argument. */
+static const struct command *
+find(int argc, char **argv, int *ret_words)
+{
+	const struct command *found = NULL;
+	size_t i;
+	int n;
+
+	*ret_words = 0;
+	for (i = 0; i < NELEMS(commands); i++) {
+		n = matches(&commands[i], argc, argv);
+		if (n > *ret_words) {
+			*ret_words = n;
+			found = &commands[i];
+		}
+	}
+	return found;
+}
+
+static bool
+is(const char *arg, const char *word)
+{
+	return arg != NULL && strcmp(arg, word) == 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct command *c;
+	char name[64];
+	int words;
+
+	argp_err_exit_status = err_exit_code(ERR_USAGE);
+	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+	if (is(argv[1], "--help") || is(argv[1], "help")) {
+		usage(stdout);
+		return cli_flush();
+	}
+	if (is(argv[1], "--version")) {
+		printf("waybill %s\n", WAYBILL_VERSION);
+		return cli_flush();
+	}
+	if ((c = find(argc - 1, argv + 1, &words)) == NULL)
+		return usage(stderr);
+	snprintf(name, sizeof(name), "waybill %s", c->name);
+	argv[words] = name;
+	return c->run(argc - words, argv + words);
+}

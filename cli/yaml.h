@@ -1,0 +1,20 @@
+/* Configuration files as `init` writes them. */
+#ifndef WAYBILL_CLI_YAML_H
+#define WAYBILL_CLI_YAML_H
+
+#include "cli/folder.h"
+
+/* "KEY: "VALUE"", quoted so that any path may stand there.  indent in steps of
+ * two spaces. */
+void yaml_text(
+    struct buf *out, unsigned indent, const char *key, const char *value);
+/* The same with DIR/NAME as the value. */
+void yaml_file(struct buf *out, unsigned indent, const char *key,
+    const struct folder *f, const char *name);
+/* "KEY:" and its values, one a line. */
+void yaml_list(struct buf *out, const char *key, const json_t *texts);
+/* "vendors:" with a map for each file of vendors/, by name. */
+int yaml_vendors(
+    struct buf *out, const struct folder *f, struct err *e) WARN_UNUSED;
+
+#endif
