@@ -18,31 +18,6 @@ confirm_held(struct call *c)
 		call_pkiconf(c);
 }
 
-/* The parent's DELIVER may still be on its way; certConf implies it. */
-static void
-confirm_delivered(struct outbox_move *m, const struct err *e)
-{
-	(void)e; /* refused if it was delivered already: nothing is lost */
-	free(m);
-}
-
-static void
-confirm_imply_delivery(struct call *c)
-{
-	struct outbox_move *m;
-
-	if (c->entry.state != ENTRY_ANSWERED)
-		return;
-	m = xcalloc(1, sizeof(*m));
-	m->event = ENTRY_EV_DELIVER;
-	m->ids[0] = c->entry.id;
-	m->n = 1;
-	m->who = "registrar";
-	m->reason = "certConf came";
-	outbox_move(
-	    c->r->outbox, m, confirm_delivered, loop_poster(c->f->loop));
-}
-
 static void
 confirm_stored(struct outbox_accept *a, const struct err *e)
 {
@@ -69,7 +44,6 @@ confirm_store(struct call *c, struct err *e)
 
 	if (cmp_nest(c->m, c->r->signer, &c->wrapped, e) == -1)
 		return -1;
-	confirm_imply_delivery(c);
 	a->kind = ENTRY_CMP;
 	a->step = 1;
 	a->row = entry_row(ENTRY_CMP, &c->spki, cmp_transaction_id(c->m), 1);
