@@ -32,6 +32,7 @@ test_value_opens_in_its_place_only(void **state)
 		{ "another key of the seal", &other_key, "row", "key", -1 },
 		{ "another store", &other_store, "row", "key", -1 },
 		{ "another database", &mine, "tx", "key", -1 },
+		{ "another of the same length", &mine, "raw", "key", -1 },
 		{ "another row", &mine, "row", "kez", -1 },
 		{ "a longer key", &mine, "row", "keyy", -1 },
 		{ "a boundary moved left", &mine, "ro", "wkey", -1 },
@@ -56,6 +57,24 @@ test_value_opens_in_its_place_only(void **state)
 		assert_string_equal(buf_cstr(&out), rc == 0 ? "<a value" : "<");
 		assert_int_equal(e.kind, rc == 0 ? ERR_NONE : ERR_DAMAGE);
 	}
+}
+
+/* "a" with 49 octets and "a1" with 48 must not read the same. */
+static void
+test_places_do_not_run_together(void **state)
+{
+	static const char longer[] = "0"
+				     "123456789012345678901234"
+				     "123456789012345678901234";
+	struct buf sealed AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+
+	(void)state;
+	assert_int_equal(strlen(longer), '1');
+	assert_int_equal(strlen(longer + 1), '0');
+	seal_value(&mine, "a", text(longer), text("a value"), &sealed);
+	assert_int_equal(seal_open(&mine, "a1", text(longer + 1),
+			     buf_bytes(&sealed), &out, NULL),
+	    -1);
 }
 
 static void
@@ -125,6 +144,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_value_opens_in_its_place_only),
+		cmocka_unit_test(test_places_do_not_run_together),
 		cmocka_unit_test(test_every_bit_counts),
 		cmocka_unit_test(test_largest_key_and_name_fit),
 		cmocka_unit_test(test_same_value_is_sealed_anew),

@@ -930,48 +930,117 @@ test_lost_head_is_no_new_store(void **state)
 
 /* ---- room ------------------------------------------------------------ */
 
-static void
-test_full_map_can_be_emptied(void **state)
-{
-	static char big[3000];
-	struct store *s = open_store();
-	struct op op = { .value = big, .len = sizeof(big) };
-	struct err e = ERR_INIT;
-	uint64_t last, id;
+static char big[2 << 20];
 
-	(void)state;
-	memset(big, 'b', sizeof(big));
-	assert_true(store_used_percent(s) < 5);
+/* Adds rows of len octets until there is no room; returns how many. */
+static uint64_t
+fill(struct store *s, size_t len)
+{
+	struct op op = { .value = big, .len = len };
+	struct err e = ERR_INIT;
+
 	while (store_submit_wait(s, op_run, &op, &e) == 0)
 		;
 	assert_int_equal(e.kind, ERR_RETRY);
-	assert_true(store_used_percent(s) > 85);
-	last = op.took - 1;
-	assert_true(last > 500);
-	assert_int_equal(look(s, 0, 0).next, last + 1);
-	/* What is there can be changed, again and again. */
-	for (id = 1; id <= 100; id++)
-		put(s, 0, id, "smaller");
-	for (id = 1; id <= last; id++) {
-		struct op del = { .id = id };
+	assert_true(store_used_percent(s) > 80);
+	assert_int_equal(look(s, 0, 0).next, op.took);
+	return op.took - 1;
+}
 
-		if (store_submit_wait(s, op_run, &del, &e) == -1)
-			fail_msg("%s", e.msg);
+/* One by one; with a len of 0 they are deleted. */
+static void
+change_all(struct store *s, uint64_t last, size_t len)
+{
+	for (uint64_t id = 1; id <= last; id++) {
+		struct op op = { .id = id, .len = len };
+		struct err e = ERR_INIT;
+
+		op.value = len > 0 ? big : NULL;
+		if (store_submit_wait(s, op_run, &op, &e) == -1)
+			fail_msg("row %u: %s", (unsigned)id, e.msg);
 	}
+}
+
+static void
+full_map(size_t len)
+{
+	struct store *s;
+	uint64_t last;
+
+	conf.map_size = 1 << 20;
+	s = open_store();
+	assert_true(store_used_percent(s) < 5);
+	last = fill(s, len);
+	change_all(s, last, len);
+	change_all(s, last, 0);
 	assert_true(store_used_percent(s) < 10);
-	op.took = 0;
-	assert_int_equal(store_submit_wait(s, op_run, &op, &e), 0);
-	assert_int_equal(op.took, last + 1);
+	assert_int_equal(fill(s, len), 2 * last);
 	store_close(s);
 	s = open_store();
-	assert_true(store_used_percent(s) < 10);
+	assert_true(store_used_percent(s) > 80);
+	store_close(s);
+}
+
+static void
+test_full_map_of_small_rows_can_be_emptied(void **state)
+{
+	(void)state;
+	full_map(1000);
+}
+
+static void
+test_full_map_of_large_rows_can_be_emptied(void **state)
+{
+	(void)state;
+	full_map(20000);
+}
+
+static int
+change_run(struct store_txn *t, void *arg, struct err *e)
+{
+	const uint64_t *upto = arg;
+	uint8_t k[STORE_KEY_ID_LEN];
+
+	for (uint64_t id = 1; id <= *upto; id++)
+		if (store_put(t, 0, store_key_id(k, id), bytes_of(big, 3000),
+			e) == -1)
+			return -1;
+	return 0;
+}
+
+static void
+test_commit_without_room_is_retry(void **state)
+{
+	struct err e = ERR_INIT;
+	struct store *s;
+	uint64_t last, upto;
+	unsigned failed = 0, at_commit = 0;
+
+	(void)state;
+	conf.map_size = 1 << 20;
+	s = open_store();
+	last = fill(s, 3000);
+	/* Two small commits set free what the last one replaced: so each
+	 * needs a page more than the one before, until the changes fit and
+	 * the commit itself does not. */
+	for (upto = 1; upto <= last && failed < 10; upto++) {
+		put(s, 0, last, "small");
+		put(s, 0, last, "small");
+		if (store_submit_wait(s, change_run, &upto, &e) == 0)
+			continue;
+		assert_int_equal(e.kind, ERR_RETRY);
+		failed++;
+		at_commit += strstr(e.msg, "commit") != NULL;
+	}
+	assert_true(at_commit > 0);
+	assert_int_equal(failed, 10);
+	change_all(s, last, 3000);
 	store_close(s);
 }
 
 static void
 test_full_map_fails_one_job_of_many(void **state)
 {
-	static char big[2 << 20];
 	struct store *s = open_store();
 	struct gate gate = { 0 };
 	struct op ops[6] = { 0 };
@@ -1080,6 +1149,55 @@ test_walk_meets_every_row_once(void **state)
 	store_close(open_store());
 }
 
+static int
+delete_two_of_three(struct bytes key, struct bytes value, bool damaged,
+    void *arg, struct err *e)
+{
+	struct walk *w = arg;
+
+	(void)value, (void)damaged;
+	assert_int_equal(store_key_to_id(key), ++w->from);
+	return w->from % 3 != 0 ? store_del(w->delete_in, 0, key, e) : 0;
+}
+
+static int
+prune_run(struct store_txn *t, void *arg, struct err *e)
+{
+	struct walk *w = arg;
+
+	w->delete_in = t;
+	w->from = 0;
+	return store_walk(t, 0, bytes_of(NULL, 0), delete_two_of_three, w, e);
+}
+
+static int
+many_run(struct store_txn *t, void *arg, struct err *e)
+{
+	static const uint8_t value[700];
+	uint8_t k[STORE_KEY_ID_LEN];
+
+	(void)arg;
+	for (uint64_t id = 1; id <= 900; id++)
+		if (store_put(t, 0, store_key_id(k, id),
+			bytes_of(value, id % 700 + 1), e) == -1)
+			return -1;
+	return 0;
+}
+
+static void
+test_walk_may_delete_as_it_goes(void **state)
+{
+	struct store *s = open_store();
+	struct walk w = { 0 };
+
+	(void)state;
+	assert_int_equal(store_submit_wait(s, many_run, NULL, NULL), 0);
+	assert_int_equal(store_submit_wait(s, prune_run, &w, NULL), 0);
+	assert_int_equal(w.from, 900);
+	store_close(s);
+	store_close(open_store());
+}
+
 /* ---- keys and secrets ------------------------------------------------ */
 
 static void
@@ -1149,9 +1267,12 @@ main(void)
 		TEST(test_tolerant_store_goes_on),
 		TEST(test_added_row_is_found),
 		TEST(test_lost_head_is_no_new_store),
-		TEST(test_full_map_can_be_emptied),
+		TEST(test_full_map_of_small_rows_can_be_emptied),
+		TEST(test_full_map_of_large_rows_can_be_emptied),
+		TEST(test_commit_without_room_is_retry),
 		TEST(test_full_map_fails_one_job_of_many),
 		TEST(test_walk_meets_every_row_once),
+		TEST(test_walk_may_delete_as_it_goes),
 		TEST(test_id_keys_sort_as_numbers),
 		TEST(test_seal_secret_is_made_once),
 	};
