@@ -1,5 +1,6 @@
 #include "common/queue/audit.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ audit_append(
 	struct buf text AUTO_BUF = { 0 };
 	uint8_t key[STORE_KEY_ID_LEN];
 
+	assert(r->event[0] != '\0');
 	printable(r->event, sizeof(r->event));
 	printable(r->who, sizeof(r->who));
 	printable(r->detail, sizeof(r->detail));
