@@ -142,7 +142,7 @@ carry_connect(void *arg)
 {
 	struct carry *c = arg;
 	struct err e = ERR_INIT;
-	int fd;
+	int fd = -1;
 
 	if (carry_dial(c, &fd, &e) == 0) {
 		carry_open(c, fd);
