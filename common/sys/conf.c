@@ -623,6 +623,25 @@ conf_load(
 	return -1;
 }
 
+char *
+conf_value(
+    const char *path, const char *section, const char *key, struct err *e)
+{
+	AUTO(node) root = read_file(path, e);
+	const struct node *n;
+
+	if (root == NULL)
+		return NULL;
+	n = node_find(root, section);
+	n = n != NULL && n->kind == NODE_MAP ? node_find(n, key) : NULL;
+	if (n == NULL || n->kind != NODE_SCALAR) {
+		err_set(
+		    e, ERR_CONF, "%s: %s.%s: not there", path, section, key);
+		return NULL;
+	}
+	return xstrdup(n->text);
+}
+
 /* The size of a scalar's field: what must be zeroed again. */
 static size_t
 field_size(enum conf_type type)

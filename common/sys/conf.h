@@ -63,6 +63,11 @@ struct conf_item {
 int conf_load(const char *path, const struct conf_item *table, void *out,
     struct err *e) WARN_UNUSED;
 void conf_free(const struct conf_item *table, void *out);
+/* For commands, which have no table of another program's file: the malloc'd
+ * text that stands under section and key, or NULL; ERR_CONF as conf_load, or
+ * if it is not there. */
+char *conf_value(const char *path, const char *section, const char *key,
+    struct err *e) WARN_UNUSED;
 /* YAML text of every value, each with "# file:line" or "# default"; conf_load
  * reads it back.  Reads path once more, for the lines alone. */
 void conf_print(const char *path, const struct conf_item *table, void *loaded,

@@ -366,6 +366,37 @@ teardown(void **state)
 	return rmdir(dir);
 }
 
+static void
+one_value_is_found(void **state)
+{
+	static const struct {
+		const char *section, *key, *want;
+	} cases[] = {
+		{ "tls", "key", "k.pem" },
+		{ "tls", "cert", NULL },
+		{ "none", "key", NULL },
+		{ "site", "depot", NULL },
+		{ "hosts", "a:1", NULL },
+	};
+	struct err e = ERR_INIT;
+	size_t i;
+
+	(void)state;
+	put(good, strlen(good));
+	for (i = 0; i < NELEMS(cases); i++) {
+		AUTO(char) got = conf_value(
+		    path, cases[i].section, cases[i].key, &e);
+
+		if (cases[i].want != NULL) {
+			assert_non_null(got);
+			assert_string_equal(got, cases[i].want);
+			continue;
+		}
+		assert_null(got);
+		assert_int_equal(e.kind, ERR_CONF);
+	}
+}
+
 int
 main(void)
 {
@@ -374,6 +405,7 @@ main(void)
 		cmocka_unit_test(defaults_stand_in),
 		cmocka_unit_test(mistakes_are_one_line_with_their_place),
 		cmocka_unit_test(files_have_limits),
+		cmocka_unit_test(one_value_is_found),
 		cmocka_unit_test(a_print_names_origins_and_loads_again),
 		cmocka_unit_test(a_print_of_defaults_loads_again),
 	};
