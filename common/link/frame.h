@@ -51,10 +51,11 @@ struct frame_hello {
 	uint8_t site_epoch[ENTRY_EPOCH_LEN];
 	uint64_t site_next_id; /* HELLO: ours; WELCOME: highest id seen + 1 */
 	uint8_t service_epoch[ENTRY_EPOCH_LEN]; /* zeros: not known yet */
-	uint64_t service_seq;  /* HELLO: highest gapless seen; WELCOME: last made */
+	uint64_t
+	    service_seq; /* HELLO: highest gapless seen; WELCOME: last made */
 	uint8_t nonce[FRAME_NONCE_LEN];
-	uint64_t time;	       /* seconds */
-	unsigned credit;       /* WELCOME: how many PUTs may be outstanding */
+	uint64_t time;	 /* seconds */
+	unsigned credit; /* WELCOME: how many PUTs may be outstanding */
 	struct digest signer;
 };
 #define FRAME_SIGNED_MAX 1024
@@ -108,8 +109,8 @@ void frame_done(struct frame *f);
 int frame_peek(struct bytes in, enum frame_type *ret_type, uint64_t *ret_tag,
     struct err *e) WARN_UNUSED;
 
-int frame_hello_parse(struct bytes body, struct frame_hello *ret,
-    struct err *e) WARN_UNUSED;
+int frame_hello_parse(
+    struct bytes body, struct frame_hello *ret, struct err *e) WARN_UNUSED;
 /* type is HELLO or WELCOME; fills h->signer, signs, appends the frame. */
 int frame_hello(enum frame_type type, uint64_t tag, struct frame_hello *h,
     const struct signer *s, struct buf *out, struct err *e) WARN_UNUSED;
@@ -124,8 +125,8 @@ void frame_pull(uint64_t tag, const char *site, uint64_t since, unsigned wait,
     struct buf *out);
 void frame_got(uint64_t tag, const char *site, uint64_t upto, struct buf *out);
 void frame_ping(uint64_t tag, struct buf *out);
-void frame_nack(uint64_t tag, unsigned retry_after, const char *reason,
-    struct buf *out);
+void frame_nack(
+    uint64_t tag, unsigned retry_after, const char *reason, struct buf *out);
 void frame_link(bool up, const char *service, struct buf *out);
 void frame_sent(uint64_t tag, struct buf *out);
 
@@ -136,7 +137,7 @@ void frame_sent(uint64_t tag, struct buf *out);
  * more octets are needed, -1 if the length is 0 or above FRAME_MAX.
  */
 void frame_wrap(struct bytes frame, struct buf *out);
-int frame_next(const struct buf *in, struct bytes *ret, struct err *e)
-    WARN_UNUSED;
+int frame_next(
+    const struct buf *in, struct bytes *ret, struct err *e) WARN_UNUSED;
 
 #endif

@@ -25,14 +25,14 @@ struct wire_client_conf {
 				peer's uid must be ipc_uid */
 	struct wire_tls tls;
 	uid_t ipc_uid;
-	unsigned window;     /* contexts, 2 to 64 */
+	unsigned window;			     /* contexts, 2 to 64 */
 	unsigned reconnect_min_ms, reconnect_max_ms; /* 250, 30000 */
 };
 
 /* on_link(arg, up) whenever a pipe to the service comes or goes. */
 int wire_dial(struct loop *l, const struct wire_client_conf *c,
-    void (*on_link)(void *arg, bool up), void *arg,
-    struct wire_client **ret, struct err *e) WARN_UNUSED;
+    void (*on_link)(void *arg, bool up), void *arg, struct wire_client **ret,
+    struct err *e) WARN_UNUSED;
 void wire_hangup(struct wire_client *w);
 /* How many more requests may be sent now. */
 unsigned wire_room(const struct wire_client *w);
@@ -43,8 +43,8 @@ unsigned wire_room(const struct wire_client *w);
  * without room.
  */
 int wire_send(struct wire_client *w, struct bytes request, unsigned timeout_ms,
-    void (*done)(void *arg, struct bytes reply, const struct err *e),
-    void *arg, struct err *e) WARN_UNUSED;
+    void (*done)(void *arg, struct bytes reply, const struct err *e), void *arg,
+    struct err *e) WARN_UNUSED;
 /* Closes the pipe so that a new one is dialled (watchdog). */
 void wire_reconnect(struct wire_client *w);
 

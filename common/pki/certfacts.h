@@ -16,8 +16,8 @@ int nid_hardware_module_name(void);
 
 /* Subject serialNumber (2.5.4.5): 0, or ERR_INPUT if absent, twice, empty,
  * longer than CERT_TEXT_MAX - 1, or with octets outside PrintableString. */
-int cert_subject_serial(X509 *x, char ret[CERT_TEXT_MAX], struct err *e)
-    WARN_UNUSED;
+int cert_subject_serial(
+    X509 *x, char ret[CERT_TEXT_MAX], struct err *e) WARN_UNUSED;
 /* RFC 8995 2.3.2: the id-pe-masa-url text; ERR_INPUT if absent or malformed. */
 int cert_masa_url(X509 *x, char *ret, size_t size, struct err *e) WARN_UNUSED;
 /* The URI SAN "urn:waybill:site:NAME" or "urn:waybill:service:NAME": exactly
@@ -40,7 +40,7 @@ char *cert_serial_hex(X509 *x, char *ret, size_t size);
 /* subjectKeyIdentifier, borrowed; len 0 if absent. */
 struct bytes cert_ski(X509 *x);
 /* notBefore / notAfter in seconds since 1970 (notAfter 9999... fits). */
-int cert_validity(X509 *x, uint64_t *ret_from, uint64_t *ret_to, struct err *e)
-    WARN_UNUSED;
+int cert_validity(
+    X509 *x, uint64_t *ret_from, uint64_t *ret_to, struct err *e) WARN_UNUSED;
 
 #endif

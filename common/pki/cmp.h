@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include "common/pki/sign.h"
 
-#define CMP_MAX		  (64 * 1024) /* octets of a message */
-#define CMP_NESTED_MAX	  (96 * 1024) /* of one that wraps another and its chain */
-#define CMP_EXTRA_MAX	  10	      /* extraCerts */
-#define CMP_NONCE_MAX	  64
-#define CMP_PROFILE_MAX	  64
-#define CMP_TID_LEN	  16
+#define CMP_MAX		(64 * 1024) /* octets of a message */
+#define CMP_NESTED_MAX	(96 * 1024) /* of one that wraps another and its chain */
+#define CMP_EXTRA_MAX	10	    /* extraCerts */
+#define CMP_NONCE_MAX	64
+#define CMP_PROFILE_MAX 64
+#define CMP_TID_LEN	16
 
 enum cmp_body {
 	CMP_IR = 0,
@@ -84,8 +84,8 @@ struct cmp_msg;
  * tags above 26, header fields outside their limits.  The octets are copied.
  * ERR_INPUT with failInfo badDataFormat.
  */
-int cmp_parse(struct bytes der, struct cmp_msg **ret, struct err *e)
-    WARN_UNUSED;
+int cmp_parse(
+    struct bytes der, struct cmp_msg **ret, struct err *e) WARN_UNUSED;
 void cmp_free(struct cmp_msg *m);
 AUTO_DEFINE(cmp_msg, struct cmp_msg, cmp_free);
 
@@ -96,11 +96,13 @@ int cmp_pvno(const struct cmp_msg *m);
 struct bytes cmp_transaction_id(const struct cmp_msg *m);
 struct bytes cmp_sender_nonce(const struct cmp_msg *m);
 struct bytes cmp_recip_nonce(const struct cmp_msg *m);
-const X509_NAME *cmp_sender(const struct cmp_msg *m);	 /* NULL: no directoryName */
+const X509_NAME *cmp_sender(
+    const struct cmp_msg *m); /* NULL: no directoryName */
 const X509_NAME *cmp_recipient(const struct cmp_msg *m); /* the same */
 bool cmp_implicit_confirm(const struct cmp_msg *m);
 const char *cmp_profile(const struct cmp_msg *m); /* certProfile, "" if none */
-const STACK_OF(X509) * cmp_extra_certs(const struct cmp_msg *m); /* may be NULL */
+const STACK_OF(X509) *
+    cmp_extra_certs(const struct cmp_msg *m); /* may be NULL */
 bool cmp_is_protected(const struct cmp_msg *m);
 
 /*
@@ -119,28 +121,29 @@ int cmp_check_header(const struct cmp_msg *m, struct err *e) WARN_UNUSED;
  * `fallback` (the TLS client's; may be NULL) under the same condition.
  * Borrowed; NULL with ERR_TRUST, failInfo signerNotTrusted.
  */
-X509 *cmp_find_signer(const struct cmp_msg *m, X509 *fallback, struct err *e)
-    WARN_UNUSED;
+X509 *cmp_find_signer(
+    const struct cmp_msg *m, X509 *fallback, struct err *e) WARN_UNUSED;
 /* The protection under this certificate's key (after key_check); ERR_TRUST,
  * failInfo badMessageCheck, wrongIntegrity or badAlg. */
-int cmp_verify(const struct cmp_msg *m, X509 *signer, struct err *e)
-    WARN_UNUSED;
+int cmp_verify(
+    const struct cmp_msg *m, X509 *signer, struct err *e) WARN_UNUSED;
 
 /* ir, cr, kur, p10cr: what is asked for.  Exactly one request (badRequest),
  * proof of possession verified (badPOP), key_check passed (badAlg). */
 struct cmp_request {
-	long id;	       /* certReqId; -1 for p10cr */
-	EVP_PKEY *pubkey;      /* owned */
-	X509_NAME *subject;    /* owned; NULL: not given */
-	struct digest tmpl;    /* SHA-256 of the template or CSR info as received */
+	long id;	    /* certReqId; -1 for p10cr */
+	EVP_PKEY *pubkey;   /* owned */
+	X509_NAME *subject; /* owned; NULL: not given */
+	struct digest
+	    tmpl; /* SHA-256 of the template or CSR info as received */
 };
 void cmp_request_done(struct cmp_request *r);
 int cmp_read_request(const struct cmp_msg *m, struct cmp_request *ret,
     struct err *e) WARN_UNUSED;
 
 /* pollReq: exactly one id, 0 or -1. */
-int cmp_read_pollreq(const struct cmp_msg *m, long *ret_id, struct err *e)
-    WARN_UNUSED;
+int cmp_read_pollreq(
+    const struct cmp_msg *m, long *ret_id, struct err *e) WARN_UNUSED;
 int cmp_read_pollrep(const struct cmp_msg *m, long *ret_id, uint32_t *ret_secs,
     struct err *e) WARN_UNUSED;
 
@@ -156,8 +159,8 @@ int cmp_read_certconf(const struct cmp_msg *m, struct cmp_certconf *ret,
     struct err *e) WARN_UNUSED;
 /* RFC 9810 5.3.18: the hash is that of the certificate's signature algorithm
  * (SHA-256 for EdDSA here refused: needs hashAlg). ERR_INPUT badCertId. */
-int cmp_check_certhash(const struct cmp_certconf *c, X509 *cert, struct err *e)
-    WARN_UNUSED;
+int cmp_check_certhash(
+    const struct cmp_certconf *c, X509 *cert, struct err *e) WARN_UNUSED;
 
 /* ip, cp, kup: exactly one CertResponse. */
 struct cmp_response {
@@ -165,7 +168,7 @@ struct cmp_response {
 	enum cmp_status status;
 	uint32_t fail;
 	char text[200];
-	X509 *cert;		 /* owned; NULL unless accepted */
+	X509 *cert;		  /* owned; NULL unless accepted */
 	STACK_OF(X509) * ca_pubs; /* owned; may be NULL */
 };
 void cmp_response_done(struct cmp_response *r);
@@ -176,8 +179,8 @@ int cmp_read_error(const struct cmp_msg *m, struct cmp_response *ret,
     struct err *e) WARN_UNUSED;
 
 /* nested with exactly one message inside: its octets, borrowed. */
-int cmp_read_nested(const struct cmp_msg *m, struct bytes *ret, struct err *e)
-    WARN_UNUSED;
+int cmp_read_nested(
+    const struct cmp_msg *m, struct bytes *ret, struct err *e) WARN_UNUSED;
 
 /* ---- writing ---------------------------------------------------------- */
 
@@ -185,17 +188,17 @@ int cmp_read_nested(const struct cmp_msg *m, struct bytes *ret, struct err *e)
 void cmp_body_waiting(enum cmp_body request, long id, struct buf *out);
 void cmp_body_rejection(enum cmp_body request, long id, uint32_t fail,
     const char *text, struct buf *out);
-void cmp_body_error(enum cmp_status status, uint32_t fail, const char *text,
-    struct buf *out);
+void cmp_body_error(
+    enum cmp_status status, uint32_t fail, const char *text, struct buf *out);
 void cmp_body_pollrep(long id, uint32_t seconds, struct buf *out);
 void cmp_body_pollreq(long id, struct buf *out);
 void cmp_body_pkiconf(struct buf *out);
 void cmp_body_nested(struct bytes message, struct buf *out);
 /* ip or cp with one accepted certificate; ca_pubs NULL or with one anchor. */
-void cmp_body_issued(enum cmp_body response, long id, X509 *cert,
-    X509 *ca_pub, struct buf *out);
-void cmp_body_certconf(long id, X509 *cert, bool accept, const char *text,
-    struct buf *out);
+void cmp_body_issued(
+    enum cmp_body response, long id, X509 *cert, X509 *ca_pub, struct buf *out);
+void cmp_body_certconf(
+    long id, X509 *cert, bool accept, const char *text, struct buf *out);
 /* ir (or cr, kur) with a template of subject and key, proof of possession by
  * signature; id 0. */
 int cmp_body_certreq(enum cmp_body type, EVP_PKEY *key,
@@ -210,9 +213,9 @@ struct cmp_head {
 	const X509_NAME *recipient; /* NULL: the NULL-DN */
 	struct bytes transaction_id, sender_nonce, recip_nonce;
 	bool implicit_confirm;
-	const char *profile;	 /* certProfile; NULL or "": none */
-	uint64_t message_time;	 /* seconds; 0: leave out */
-	uint64_t confirm_wait;	 /* absolute seconds; 0: leave out */
+	const char *profile;   /* certProfile; NULL or "": none */
+	uint64_t message_time; /* seconds; 0: leave out */
+	uint64_t confirm_wait; /* absolute seconds; 0: leave out */
 };
 /* Fills ret so that it answers `m`: pvno, transactionID, recipNonce := its
  * senderNonce, recipient := its sender.  Borrows from m. */

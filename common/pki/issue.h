@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include "common/pki/ossl.h"
 
-#define ISSUE_FOREVER UINT64_MAX /* notAfter 99991231235959Z (RFC 5280 4.1.2.5) */
+#define ISSUE_FOREVER \
+	UINT64_MAX /* notAfter 99991231235959Z (RFC 5280 4.1.2.5) */
 
 /* What is to be certified.  Pointers are borrowed.  The serial number is 16
  * random octets (positive), SKI and AKI are always added, signature by the
@@ -15,12 +16,15 @@ struct issue_spec {
 	EVP_PKEY *pubkey;
 	uint64_t not_before, not_after; /* seconds since 1970 */
 	bool ca;
-	int pathlen;		    /* with ca; -1: none */
-	const char *key_usage;	    /* OpenSSL syntax, e.g. "critical,digitalSignature" */
-	const char *ext_key_usage;  /* e.g. "serverAuth,clientAuth,1.3.6.1.5.5.7.3.28"; NULL: none */
-	const char *san;	    /* e.g. "URI:urn:waybill:site:x,DNS:h,IP:::1"; NULL: none */
-	const char *masa_url;	    /* id-pe-masa-url as IA5String; NULL: none */
-	const char *hw_type_oid;    /* hardwareModuleName SAN; NULL: none */
+	int pathlen; /* with ca; -1: none */
+	const char
+	    *key_usage; /* OpenSSL syntax, e.g. "critical,digitalSignature" */
+	const char *
+	    ext_key_usage; /* e.g. "serverAuth,clientAuth,1.3.6.1.5.5.7.3.28"; NULL: none */
+	const char
+	    *san; /* e.g. "URI:urn:waybill:site:x,DNS:h,IP:::1"; NULL: none */
+	const char *masa_url;	 /* id-pe-masa-url as IA5String; NULL: none */
+	const char *hw_type_oid; /* hardwareModuleName SAN; NULL: none */
 	struct bytes hw_serial;
 };
 

@@ -19,11 +19,11 @@ void signer_free(struct signer *s);
 AUTO_DEFINE(signer, struct signer, signer_free);
 
 /* cert_path: the leaf first, then its chain.  Key and certificate must match. */
-struct signer *signer_load(const char *key_path, const char *cert_path,
-    struct err *e) WARN_UNUSED;
+struct signer *signer_load(
+    const char *key_path, const char *cert_path, struct err *e) WARN_UNUSED;
 /* Takes references, not ownership; chain may be NULL. */
-struct signer *signer_new(EVP_PKEY *key, X509 *cert,
-    const STACK_OF(X509) * chain);
+struct signer *signer_new(
+    EVP_PKEY *key, X509 *cert, const STACK_OF(X509) * chain);
 
 /*
  * Signs label | 00 | data with SHA-256 (EC, RSA) or no digest (EdDSA); the

@@ -17,8 +17,8 @@ AUTO_DEFINE(trust, struct trust, trust_free);
 /* Adds all certificates of a PEM file as anchors under one name. */
 int trust_add_file(struct trust *t, const char *name, const char *path,
     struct err *e) WARN_UNUSED;
-int trust_add_cert(struct trust *t, const char *name, X509 *anchor,
-    struct err *e) WARN_UNUSED;
+int trust_add_cert(
+    struct trust *t, const char *name, X509 *anchor, struct err *e) WARN_UNUSED;
 /* Sub-CAs known from configuration: used to build chains, never believed. */
 int trust_add_intermediate(struct trust *t, X509 *x, struct err *e) WARN_UNUSED;
 
@@ -52,7 +52,7 @@ struct denylist *denylist_load(const char *path, struct err *e) WARN_UNUSED;
 void denylist_free(struct denylist *d);
 AUTO_DEFINE(denylist, struct denylist, denylist_free);
 /* 0 if not listed (or d is NULL); ERR_POLICY with the matching line if so. */
-int denylist_check(const struct denylist *d, X509 *x, struct err *e)
-    WARN_UNUSED;
+int denylist_check(
+    const struct denylist *d, X509 *x, struct err *e) WARN_UNUSED;
 
 #endif

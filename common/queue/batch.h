@@ -22,7 +22,7 @@ enum batch_code {
 const char *batch_code_name(enum batch_code c);
 
 struct batch_item {
-	uint64_t id;	      /* the site's */
+	uint64_t id; /* the site's */
 	enum batch_code code;
 	struct digest digest; /* of the entry's (device's) octets */
 	bool has_answer;
@@ -58,7 +58,7 @@ int batch_sign(struct batch *b, const struct signer *s, struct buf *out,
     struct buf *sig, struct err *e) WARN_UNUSED;
 /* Parses without believing: the caller finds the certificate by service and
  * signer, then calls sign_check(cert, BATCH_LABEL, text, sig). */
-int batch_parse(struct bytes text, struct batch *ret, struct err *e)
-    WARN_UNUSED;
+int batch_parse(
+    struct bytes text, struct batch *ret, struct err *e) WARN_UNUSED;
 
 #endif

@@ -27,25 +27,25 @@
 #include "common/base/digest.h"
 #include "common/base/post.h"
 
-#define STORE_DB_MAX   6
-#define STORE_KEY_MAX  64
+#define STORE_DB_MAX	6
+#define STORE_KEY_MAX	64
 #define STORE_VALUE_MAX (1024 * 1024)
 #define STORE_EPOCH_LEN 16
-#define STORE_USER_MAX 1024
+#define STORE_USER_MAX	1024
 
 struct store;
 struct store_txn;
 
 struct store_conf {
-	const char *dir;	       /* made with mode 0700 if absent */
-	const char *const *databases;  /* names, NULL-terminated, at most
+	const char *dir;	      /* made with mode 0700 if absent */
+	const char *const *databases; /* names, NULL-terminated, at most
 					  STORE_DB_MAX; index = db below; new
 					  ones are added at the end only */
-	uint64_t map_size;	       /* may be another than last time */
+	uint64_t map_size;	      /* may be another than last time */
 	bool tolerant; /* a wrong number of rows is an alarm and taken over with
 			  the next commit, not ERR_DAMAGE: for who finds and
 			  buries the missing ones itself */
-	uint8_t key[AEAD_KEY_LEN];     /* the sealing key, derived by HKDF from
+	uint8_t key[AEAD_KEY_LEN]; /* the sealing key, derived by HKDF from
 					  the seal secret with label
 					  "waybill-store/1" */
 };
@@ -63,8 +63,8 @@ struct store_conf {
  * store is open: the child would hold the lock, and an environment of LMDB's
  * does not survive it.
  */
-int store_open(const struct store_conf *c, struct store **ret, struct err *e)
-    WARN_UNUSED;
+int store_open(
+    const struct store_conf *c, struct store **ret, struct err *e) WARN_UNUSED;
 /* Runs what is queued (every `done` is posted), then stops.  Nobody may submit
  * or read any more.  NULL is fine. */
 void store_close(struct store *s);
@@ -73,8 +73,8 @@ AUTO_DEFINE(store, struct store, store_close);
 /* A secret file of at least 32 octets (made with random ones if absent and
  * create is set), mode 0600.  One that is shorter, or that others may read, is
  * ERR_CONF.  Fill an AUTO_SECRET buffer. */
-int store_seal_secret(const char *path, bool create, struct buf *ret,
-    struct err *e) WARN_UNUSED;
+int store_seal_secret(
+    const char *path, bool create, struct buf *ret, struct err *e) WARN_UNUSED;
 
 typedef int (*store_job)(struct store_txn *t, void *arg, struct err *e);
 typedef void (*store_done)(void *arg, const struct err *e); /* e NULL: done */
@@ -86,14 +86,14 @@ typedef void (*store_done)(void *arg, const struct err *e); /* e NULL: done */
  * run in the order of their submission.  A commit for which there is no room
  * is ERR_RETRY, as a put; any other that fails ends the process (exit 9).
  */
-void store_submit(struct store *s, store_job fn, store_done done, void *arg,
-    struct post to);
+void store_submit(
+    struct store *s, store_job fn, store_done done, void *arg, struct post to);
 /* The same, waiting; for start-up and tests, never on a loop. */
-int store_submit_wait(struct store *s, store_job fn, void *arg, struct err *e)
-    WARN_UNUSED;
+int store_submit_wait(
+    struct store *s, store_job fn, void *arg, struct err *e) WARN_UNUSED;
 /* fn in a read transaction on this thread; it must not block. */
-int store_read(struct store *s, store_job fn, void *arg, struct err *e)
-    WARN_UNUSED;
+int store_read(
+    struct store *s, store_job fn, void *arg, struct err *e) WARN_UNUSED;
 
 /* ---- inside a transaction -------------------------------------------- */
 
@@ -128,8 +128,8 @@ void store_set_user(struct store_txn *t, struct bytes words);
  * registered first; or fn(arg, false), last registered first, if the
  * transaction was given up: for memory indexes that jobs change as they go.
  * Never in a read transaction. */
-void store_after(struct store_txn *t, void (*fn)(void *arg, bool committed),
-    void *arg);
+void store_after(
+    struct store_txn *t, void (*fn)(void *arg, bool committed), void *arg);
 
 /* The audit chain's head in the head row; audit.c is its only user. */
 struct store_audit {
