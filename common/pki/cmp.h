@@ -70,7 +70,8 @@ enum cmp_status {
 
 /* "ir", "ip", ... "body 9" has no name: "?" */
 const char *cmp_body_name(enum cmp_body b);
-/* The response type of a request: ir -> ip, p10cr -> cp, ...; else error. */
+/* The response type of a request: ir -> ip, p10cr -> cp, certConf -> pkiConf,
+ * pollReq -> pollRep, ...; else error. */
 enum cmp_body cmp_response_to(enum cmp_body request);
 
 /* ---- reading ---------------------------------------------------------- */
@@ -123,17 +124,20 @@ int cmp_check_header(const struct cmp_msg *m, struct err *e) WARN_UNUSED;
  */
 X509 *cmp_find_signer(
     const struct cmp_msg *m, X509 *fallback, struct err *e) WARN_UNUSED;
-/* The protection under this certificate's key (after key_check); ERR_TRUST,
- * failInfo badMessageCheck, wrongIntegrity or badAlg. */
+/* The protection under this certificate's key (after key_check): ERR_TRUST,
+ * failInfo badMessageCheck, if it does not hold; ERR_INPUT, wrongIntegrity or
+ * badAlg, for algorithms and keys not accepted.  keyUsage is trust_check's. */
 int cmp_verify(
     const struct cmp_msg *m, X509 *signer, struct err *e) WARN_UNUSED;
 
 /* ir, cr, kur, p10cr: what is asked for.  Exactly one request (badRequest),
- * proof of possession verified (badPOP), key_check passed (badAlg). */
+ * with subject and key (badCertTemplate), key_check passed (badAlg), proof of
+ * possession by signature verified (badPOP).  Controls, extensions and
+ * attributes are not read. */
 struct cmp_request {
 	long id;	    /* certReqId; -1 for p10cr */
 	EVP_PKEY *pubkey;   /* owned */
-	X509_NAME *subject; /* owned; NULL: not given */
+	X509_NAME *subject; /* owned; NULL: the NULL-DN */
 	struct digest
 	    tmpl; /* SHA-256 of the template or CSR info as received */
 };
@@ -178,13 +182,16 @@ int cmp_read_response(const struct cmp_msg *m, struct cmp_response *ret,
 int cmp_read_error(const struct cmp_msg *m, struct cmp_response *ret,
     struct err *e) WARN_UNUSED;
 
-/* nested with exactly one message inside: its octets, borrowed. */
+/* nested with exactly one message inside, itself not nested (badRequest): its
+ * octets, borrowed. */
 int cmp_read_nested(
     const struct cmp_msg *m, struct bytes *ret, struct err *e) WARN_UNUSED;
 
 /* ---- writing ---------------------------------------------------------- */
 
-/* Bodies: the DER of the whole body choice ([n] EXPLICIT), appended. */
+/* Bodies: the DER of the whole body choice ([n] EXPLICIT), appended.  Texts
+ * become one plain line of at most 199 octets; NULL or "": none.  Waiting and
+ * rejection are an error message where the request has no such response. */
 void cmp_body_waiting(enum cmp_body request, long id, struct buf *out);
 void cmp_body_rejection(enum cmp_body request, long id, uint32_t fail,
     const char *text, struct buf *out);
@@ -222,7 +229,8 @@ struct cmp_head {
 void cmp_head_reply(const struct cmp_msg *m, struct cmp_head *ret);
 
 /* Appends a protected PKIMessage: sender and senderKID from s->cert,
- * extraCerts = s->cert, s->chain, then more (may be NULL). */
+ * extraCerts = s->cert, s->chain, then more (may be NULL), each once and at
+ * most CMP_EXTRA_MAX.  ERR_LOCAL if it would be longer than cmp_parse takes. */
 int cmp_build(const struct cmp_head *h, struct bytes body,
     const struct signer *s, const STACK_OF(X509) * more, struct buf *out,
     struct err *e) WARN_UNUSED;
@@ -231,8 +239,8 @@ int cmp_build(const struct cmp_head *h, struct bytes body,
  * RFC 9483 5.1.5, DECISIONS 16: the final response `m` under our protection.
  * Keeps pvno, transactionID, senderNonce, generalInfo, freeText and the body's
  * octets; replaces sender, senderKID, recipient, recipNonce and protection;
- * drops messageTime unless message_time is not 0.  extraCerts: ours first,
- * then m's.  The caller has verified `m`.
+  * drops messageTime unless message_time is not 0.  extraCerts: ours first,
+ * then m's, as in cmp_build.  The caller has verified `m`.
  */
 int cmp_reprotect(const struct cmp_msg *m, const X509_NAME *recipient,
     struct bytes recip_nonce, uint64_t message_time, const struct signer *s,

@@ -219,8 +219,11 @@ cmp_read_request(
 	if (read_subject(a.subject, &subject, e) == -1 ||
 	    (key = read_key(a.spki, e)) == NULL)
 		return -1;
-	if (cmp_check_alg(a.alg, e) == -1)
+	if (cmp_check_alg(a.alg, e) == -1) {
+		if (e != NULL)
+			e->fail = CMP_BAD_POP;
 		return err_prefix(e, "proof of possession");
+	}
 	if (!cmp_signed(a.tbs, a.alg, a.sig, key))
 		return cmp_fail_ossl(e, ERR_INPUT, CMP_BAD_POP,
 		    "cmp: RFC 9483 4.1.1: proof of possession does not hold");

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#define TIME_END 253402300799 /* 9999-12-31T23:59:59Z */
+
 /* A header in parts.  Empty ones are left out; the last two are elements as
  * another header had them. */
 struct header {
@@ -45,17 +47,16 @@ add_element(struct buf *out, enum cmp_field f, struct bytes element)
 		der_add(out, (uint8_t)DER_CTX(f), element);
 }
 
-/* GeneralizedTime as in RFC 5280 4.1.2.5.2 */
+/* GeneralizedTime as in RFC 5280 4.1.2.5.2, which ends with the year 9999. */
 static void
 add_time(struct buf *out, uint64_t seconds)
 {
-	time_t t = (time_t)seconds;
-	struct tm tm;
+	time_t t = (time_t)(seconds < TIME_END ? seconds : TIME_END);
+	struct tm tm = { 0 };
 	char text[32];
 	size_t n;
 
-	if (gmtime_r(&t, &tm) == NULL || tm.tm_year > 9999 - 1900)
-		err_die("a year of five digits");
+	gmtime_r(&t, &tm);
 	n = strftime(text, sizeof(text), "%Y%m%d%H%M%SZ", &tm);
 	der_add(out, DER_TIME, bytes_of(text, n));
 }

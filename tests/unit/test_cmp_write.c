@@ -286,6 +286,22 @@ reprotected_with_a_time(void **state)
 }
 
 static void
+time_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct buf body AUTO_BUF = { 0 }, der AUTO_BUF = { 0 };
+	struct cmp_head h = fixture_head();
+	AUTO(cmp_msg) m = NULL;
+
+	h.message_time = UINT64_MAX;
+	cmp_body_pkiconf(&body);
+	fixture_build(&h, buf_bytes(&body), f->registrar, &der);
+	m = fixture_parse(buf_bytes(&der));
+	assert_memory_equal(
+	    cmp_field(m, CMP_MESSAGE_TIME).p, "99991231235959Z", 15);
+}
+
+static void
 nested_and_unwrapped(void **state)
 {
 	struct fixture *f = *state;
@@ -610,6 +626,7 @@ main(void)
 		cmocka_unit_test(never_more_than_receivers_take),
 		cmocka_unit_test(reprotected_final),
 		cmocka_unit_test(reprotected_with_a_time),
+		cmocka_unit_test(time_ends),
 		cmocka_unit_test(nested_and_unwrapped),
 		cmocka_unit_test(nested_keeps_recip_nonce),
 		cmocka_unit_test(what_we_write_we_read),
