@@ -1,0 +1,330 @@
+#include "ra/clerk_int.h"
+
+#include <string.h>
+#include "common/base/log.h"
+
+#define RETRY_MS 5000
+
+static void clerk_turn(void *arg);
+
+/* ---- the list ---------------------------------------------------------- */
+
+void
+work_reset(struct work *w)
+{
+	cmp_free(STEAL(w->m));
+	verdict_done(&w->v);
+	buf_done(&w->tbs);
+	buf_done(&w->unsigned_cert);
+	buf_done(&w->cert);
+	buf_done(&w->answer);
+	if (w->stage == WORK_BUSY)
+		w->clerk->busy--;
+	w->stage = WORK_NEW;
+	w->intend = (struct ledger_intend){ .id = 0 };
+	w->settle = (struct ledger_settle){ .id = 0 };
+	w->reason[0] = w->serial[0] = '\0';
+}
+
+void
+work_again(struct work *w)
+{
+	work_reset(w);
+	clerk_wake(w->clerk);
+}
+
+void
+work_end(struct work *w)
+{
+	struct clerk *c = w->clerk;
+	struct work **at = &c->first;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	c->n--;
+	work_reset(w);
+	free(w);
+	clerk_wake(c);
+}
+
+static int
+take_up(const struct ledger_case *is, void *arg)
+{
+	struct clerk *c = arg;
+	struct work **at = &c->first, *w = xcalloc(1, sizeof(*w));
+
+	w->clerk = c;
+	w->is = *is;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = w;
+	c->n++;
+	c->seen = is->id;
+	return 0;
+}
+
+/* ---- reading a case ---------------------------------------------------- */
+
+static int
+load_part(struct work *w, enum ledger_part part, struct buf *ret, struct err *e)
+{
+	int rc = ledger_part(w->clerk->ra->ledger, w->is.id, part, ret, e);
+
+	if (rc == 0)
+		return err_set(e, ERR_DAMAGE,
+		    "ledger: case %llu: its octets are missing",
+		    (unsigned long long)w->is.id);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+work_load(struct work *w, struct err *e)
+{
+	struct buf header AUTO_BUF = { 0 }, octets AUTO_BUF = { 0 };
+	AUTO(cmp_msg) outer = NULL;
+	struct bytes inner;
+
+	/* Intake has found all of this well-formed. */
+	if (ledger_get(w->clerk->ra->ledger, w->is.id, &w->is, e) != 1 ||
+	    load_part(w, LEDGER_HEADER, &header, e) == -1 ||
+	    load_part(w, LEDGER_OCTETS, &octets, e) == -1 ||
+	    entry_header_parse(buf_bytes(&header), &w->h, e) == -1 ||
+	    cmp_parse(buf_bytes(&octets), &outer, e) == -1 ||
+	    cmp_read_nested(outer, &inner, e) == -1 ||
+	    cmp_parse(inner, &w->m, e) == -1) {
+		e->kind = ERR_DAMAGE;
+		return -1;
+	}
+	if (w->is.state != LEDGER_INTENT)
+		return 0;
+	return load_part(w, LEDGER_TBS, &w->tbs, e) == -1
+	    ? -1
+	    : load_part(w, LEDGER_UNSIGNED, &w->unsigned_cert, e);
+}
+
+/* ---- superseding ------------------------------------------------------- */
+
+/* The site's order; cases of two epochs are told apart by ours. */
+static bool
+is_older(const struct work *a, const struct work *b)
+{
+	if (memcmp(a->h.epoch, b->h.epoch, sizeof(a->h.epoch)) == 0)
+		return a->h.id < b->h.id;
+	return a->is.id < b->is.id;
+}
+
+static void
+supersede(struct work *w)
+{
+	struct err why = ERR_INIT;
+
+	w->settle.unless_intent = true;
+	err_fail(&why, ERR_POLICY, CMP_BAD_REQUEST, "superseded");
+	work_refuse(w, "superseded", &why);
+}
+
+/* DECISIONS 6: a device's newer request ends its older one of this site. */
+static void
+supersede_by(struct work *w)
+{
+	struct work *i;
+
+	for (i = w->clerk->first; i != NULL; i = i->next) {
+		if (i == w || i->stage != WORK_VERIFIED ||
+		    strcmp(i->is.site, w->is.site) != 0 ||
+		    !digest_eq(&i->v.device, &w->v.device))
+			continue;
+		if (is_older(w, i)) {
+			supersede(w);
+			return;
+		}
+		supersede(i);
+	}
+}
+
+/* ---- judging ----------------------------------------------------------- */
+
+static void
+work_judge(struct work *w, const struct stamp *now)
+{
+	struct ra *r = w->clerk->ra;
+	struct judge j = { r->vendors, r->denied, r->conf.ca.organization };
+	struct err e = ERR_INIT;
+
+	if (judge_request(&j, &w->h, w->m, now, &w->v, &e) == 0) {
+		w->stage = WORK_VERIFIED;
+		supersede_by(w);
+	} else if (e.kind == ERR_LOCAL) {
+		work_stall(w, &e);
+	} else {
+		work_refuse(w, "refused", &e);
+	}
+}
+
+static void
+work_look(struct work *w, const struct stamp *now)
+{
+	struct err e = ERR_INIT;
+
+	if (work_load(w, &e) == -1)
+		ra_give_up(w->clerk->ra, "ledger.damaged", &e);
+	else if (w->is.state == LEDGER_DONE)
+		work_end(w);
+	else if (w->is.state == LEDGER_INTENT)
+		work_resume(w);
+	else if (w->is.step > 0)
+		work_judge_confirm(w);
+	else
+		work_judge(w, now);
+}
+
+/* ---- turns ------------------------------------------------------------- */
+
+void
+clerk_wake(struct clerk *c)
+{
+	if (c->posted)
+		return;
+	c->posted = true;
+	loop_post(c->ra->loop, clerk_turn, c);
+}
+
+static void
+clerk_retry(void *arg)
+{
+	struct clerk *c = arg;
+
+	c->late = false;
+	clerk_wake(c);
+}
+
+static void
+clerk_wait(struct clerk *c)
+{
+	c->late = true;
+	timer_set(c->retry, RETRY_MS);
+}
+
+void
+work_stall(struct work *w, const struct err *e)
+{
+	struct clerk *c = w->clerk;
+
+	if (e->kind != ERR_RETRY) {
+		ra_give_up(c->ra, "clerk.failed", e);
+		return;
+	}
+	log_err(LOG_ALARM, "clerk.stalled", e, "site", "%s", w->is.site, NULL);
+	work_reset(w);
+	clerk_wait(c);
+}
+
+/* Rule 5: without a clock no date can be judged, so judging waits. */
+static bool
+clerk_can_see(struct clerk *c, const struct stamp *now)
+{
+	bool blind = now->quality == CLOCK_NONE;
+
+	if (blind && !c->blind)
+		log_event(LOG_ALARM, "clerk.no-clock", "reason", "%s",
+		    "nothing is judged until the clock is set", NULL);
+	c->blind = blind;
+	if (blind)
+		clerk_wait(c);
+	return !blind;
+}
+
+static struct work *
+clerk_next(struct clerk *c, enum work_stage stage)
+{
+	struct work *w = c->first;
+
+	while (w != NULL && w->stage != stage)
+		w = w->next;
+	return w;
+}
+
+/* One case a turn, so that sites and commands get theirs between. */
+static void
+clerk_turn(void *arg)
+{
+	struct clerk *c = arg;
+	struct stamp now = clock_now();
+	struct err e = ERR_INIT;
+	struct work *w;
+
+	c->posted = false;
+	if (c->late || c->ra->failed || !clerk_can_see(c, &now))
+		return;
+	if (c->n < CLERK_AHEAD &&
+	    ledger_list_open(c->ra->ledger, c->seen + 1, CLERK_AHEAD - c->n,
+		take_up, c, &e) == -1) {
+		ra_give_up(c->ra, "ledger.damaged", &e);
+		return;
+	}
+	if ((w = clerk_next(c, WORK_NEW)) != NULL)
+		work_look(w, &now);
+	else if (c->busy < CLERK_WINDOW &&
+	    (w = clerk_next(c, WORK_VERIFIED)) != NULL)
+		work_grant(w);
+	else
+		return;
+	clerk_wake(c);
+}
+
+/* ---- its life ---------------------------------------------------------- */
+
+static void
+on_signed(void *arg, uint64_t id, struct bytes sig)
+{
+	struct clerk *c = arg;
+	struct work *w = c->first;
+
+	while (w != NULL && (w->is.id != id || w->stage != WORK_BUSY))
+		w = w->next;
+	if (w != NULL)
+		work_issue(w, sig);
+}
+
+static void
+on_death(void *arg)
+{
+	struct clerk *c = arg;
+	struct err e = ERR_INIT;
+
+	err_set(&e, ERR_LOCAL, "ca: no child to sign");
+	ra_give_up(c->ra, "ca.gone", &e);
+}
+
+int
+clerk_open(struct ra *r, struct clerk **ret, struct err *e)
+{
+	struct clerk *c = xcalloc(1, sizeof(*c));
+
+	c->ra = r;
+	c->retry = timer_new(r->loop, clerk_retry, c);
+	if (ca_attach(r->ca, r->loop, on_signed, on_death, c, e) == -1) {
+		clerk_free(c);
+		return -1;
+	}
+	clerk_wake(c);
+	*ret = c;
+	return 0;
+}
+
+void
+clerk_free(struct clerk *c)
+{
+	struct work *w;
+
+	if (c == NULL)
+		return;
+	while ((w = c->first) != NULL) {
+		c->first = w->next;
+		work_reset(w);
+		free(w);
+	}
+	timer_free(c->retry);
+	free(c);
+}

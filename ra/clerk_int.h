@@ -1,0 +1,62 @@
+/* One case in work; private to the clerk_* files. */
+#ifndef WAYBILL_RA_CLERK_INT_H
+#define WAYBILL_RA_CLERK_INT_H
+
+#include "ra/clerk.h"
+
+enum work_stage {
+	WORK_NEW,      /* not looked at, or to be looked at again */
+	WORK_VERIFIED, /* to be granted when its turn comes */
+	WORK_BUSY      /* with the ledger or the CA child */
+};
+
+struct work {
+	struct work *next;
+	struct clerk *clerk;
+	enum work_stage stage;
+	struct ledger_case is;
+	struct entry_header h;
+	struct cmp_msg *m;
+	struct verdict v;
+	struct buf tbs, unsigned_cert, cert, answer;
+	struct ledger_intend intend;
+	struct ledger_settle settle;
+	char reason[LEDGER_REASON_MAX], serial[LEDGER_SERIAL_MAX];
+};
+
+struct clerk {
+	struct ra *ra;
+	struct work *first; /* by case id */
+	size_t n, busy;
+	uint64_t seen; /* highest case id taken up */
+	bool posted, late, blind;
+	struct timer *retry;
+};
+
+/* Reads and parses the case's octets. */
+int work_load(struct work *w, struct err *e) WARN_UNUSED;
+/* Empties it of all but id and place. */
+void work_reset(struct work *w);
+/* The ledger knows it in another state than we did: from the start. */
+void work_again(struct work *w);
+/* Out of the list, freed. */
+void work_end(struct work *w);
+
+/* Ends the case: the refusal in `why`, or a certificate, or a confirmation. */
+void work_refuse(struct work *w, const char *event, const struct err *why);
+void work_issue(struct work *w, struct bytes signature);
+void work_confirm(
+    struct work *w, uint64_t parent, const struct cmp_certconf *c);
+/* Writes down what shall be issued, then has it signed. */
+void work_grant(struct work *w);
+/* Has the intent that is in the ledger signed. */
+void work_resume(struct work *w);
+
+/* clerk_confirm.c: judges and ends a certConf. */
+void work_judge_confirm(struct work *w);
+
+/* Something of ours failed: the case is tried again in a while, or, if there
+ * is no way on, the RA ends. */
+void work_stall(struct work *w, const struct err *e);
+
+#endif

@@ -1,0 +1,272 @@
+#include "ra/control_api.h"
+
+#include <string.h>
+#include "common/base/json.h"
+#include "common/base/str.h"
+#include "ra/batches.h"
+
+#define LIST_MAX 1000
+
+static json_t *
+json_text(const char *s)
+{
+	return s[0] == '\0' ? json_null() : json_string(s);
+}
+
+static json_t *
+json_time(uint64_t seconds)
+{
+	char text[21];
+
+	return json_string(clock_format(text, seconds));
+}
+
+static void
+reply_json(struct https_req *q, int status, json_t *j)
+{
+	struct buf out AUTO_BUF = { 0 };
+
+	json_format(&out, j);
+	json_decref(j);
+	https_reply(q,
+	    &(struct https_answer){ .status = status,
+		.type = "application/json",
+		.body = buf_bytes(&out) });
+}
+
+static void
+reply_error(struct https_req *q, int status, const struct err *e)
+{
+	reply_json(q, status,
+	    json_pack(
+		"{s:s, s:s}", "error", e->msg, "kind", err_kind_name(e->kind)));
+}
+
+/* key=NUMBER of a query; def if it is not there or no number. */
+static uint64_t
+query_number(const char *query, const char *key, uint64_t max, uint64_t def)
+{
+	size_t n = strlen(key);
+	struct err e = ERR_INIT;
+	uint64_t v;
+	char text[24];
+
+	for (; query != NULL; query = strchr(query, '&')) {
+		query += *query == '&';
+		if (strncmp(query, key, n) != 0 || query[n] != '=')
+			continue;
+		str_copy(text, sizeof(text), query + n + 1);
+		text[strcspn(text, "&")] = '\0';
+		if (number_parse(text, 0, max, &v, &e) == 0)
+			return v;
+	}
+	return def;
+}
+
+/* ---- lists of cases ---------------------------------------------------- */
+
+/* Collected first, since the ledger cannot be read while it lists. */
+struct collect {
+	struct ledger_case *v;
+	size_t n, max;
+	bool issued; /* only those with a certificate that was sent */
+};
+
+static int
+collect_case(const struct ledger_case *is, void *arg)
+{
+	struct collect *c = arg;
+
+	if (c->issued && (is->serial[0] == '\0' || is->code != BATCH_ANSWERED))
+		return 0;
+	c->v[c->n++] = *is;
+	return c->n == c->max;
+}
+
+static json_t *
+json_case(const struct ledger_case *c)
+{
+	char id[ENTRY_ID_TEXT];
+
+	return json_pack(
+	    "{s:I, s:s, s:s, s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o}",
+	    "case", (json_int_t)c->id, "site", c->site, "entry",
+	    entry_id_format(id, c->epoch, c->site_id), "kind",
+	    entry_kind_name(c->kind), "step", (int)c->step, "state",
+	    ledger_state_name(c->state), "answer",
+	    c->code == 0 ? json_null() : json_string(batch_code_name(c->code)),
+	    "reason", json_text(c->reason), "device", json_text(c->device),
+	    "serial", json_text(c->serial), "confirm",
+	    ledger_confirm_name(c->confirm), "stored", json_time(c->stored),
+	    "changed", json_time(c->changed));
+}
+
+static int
+add_certificate(struct ra *r, uint64_t id, json_t *j, struct err *e)
+{
+	struct buf der AUTO_BUF = { 0 }, pem AUTO_BUF = { 0 };
+	AUTO(X509) x = NULL;
+
+	if (ledger_part(r->ledger, id, LEDGER_CERT, &der, e) != 1 ||
+	    (x = ossl_cert_parse(buf_bytes(&der), e)) == NULL)
+		return -1;
+	ossl_cert_pem(x, &pem);
+	return json_object_set_new(
+	    j, "certificate", json_string(buf_cstr(&pem)));
+}
+
+static int
+list(struct ra *r, struct https_req *q, bool issued, json_t *ret, struct err *e)
+{
+	const char *query = https_query(q);
+	uint64_t after = query_number(query, "after", INT64_MAX, 0);
+	struct collect c = { .issued = issued };
+	AUTO(void) owner = NULL;
+
+	c.max = query_number(query, "max", LIST_MAX, LIST_MAX);
+	owner = c.v = xcalloc(c.max + 1, sizeof(*c.v));
+	if (c.max > 0 &&
+	    ledger_list(r->ledger, after + 1, SIZE_MAX, collect_case, &c, e) ==
+		-1)
+		return -1;
+	for (size_t i = 0; i < c.n; i++) {
+		json_t *j = json_case(&c.v[i]);
+
+		json_array_append_new(ret, j);
+		if (issued && add_certificate(r, c.v[i].id, j, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+reply_list(struct ra *r, struct https_req *q, bool issued, const char *name)
+{
+	json_t *v = json_array();
+	struct err e = ERR_INIT;
+
+	if (list(r, q, issued, v, &e) == 0) {
+		reply_json(q, 200, json_pack("{s:o}", name, v));
+		return;
+	}
+	json_decref(v);
+	reply_error(q, err_http_status(e.kind), &e);
+}
+
+static void
+get_issued(struct ra *r, struct https_req *q)
+{
+	reply_list(r, q, true, "issued");
+}
+
+static void
+get_entries(struct ra *r, struct https_req *q)
+{
+	reply_list(r, q, false, "entries");
+}
+
+/* ---- status ------------------------------------------------------------ */
+
+struct counts {
+	json_int_t open, intents;
+};
+
+static int
+count_open(const struct ledger_case *is, void *arg)
+{
+	struct counts *n = arg;
+
+	n->open += is->state == LEDGER_OPEN;
+	n->intents += is->state == LEDGER_INTENT;
+	return 0;
+}
+
+static void
+get_status(struct ra *r, struct https_req *q)
+{
+	char epoch[2 * ENTRY_EPOCH_LEN + 1], device[CERT_TEXT_MAX];
+	struct counts n = { 0, 0 };
+	struct err e = ERR_INIT;
+
+	if (ledger_list_open(r->ledger, 0, SIZE_MAX, count_open, &n, &e) ==
+	    -1) {
+		reply_error(q, err_http_status(e.kind), &e);
+		return;
+	}
+	hex_format(epoch, ledger_epoch(r->ledger), ENTRY_EPOCH_LEN);
+	reply_json(q, 200,
+	    json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:s}",
+		"service", r->conf.name, "epoch", epoch, "version",
+		WAYBILL_VERSION, "uptime",
+		(json_int_t)((clock_mono_ms() - r->started) / 1000), "clock",
+		clock_quality_name(clock_now().quality), "used_percent",
+		(int)ledger_used_percent(r->ledger), "open", n.open, "intents",
+		n.intents, "pulls", (json_int_t)pulls_held(r->pulls), "sites",
+		(json_int_t)sites_count(r->sites), "issuer",
+		cert_subject_text(ra_issuer(r), device, sizeof(device))));
+}
+
+/* ---- audit ------------------------------------------------------------- */
+
+static void
+add_record(const struct audit_record *a, void *arg)
+{
+	char hash[2 * DIGEST_LEN + 1];
+
+	json_array_append_new(arg,
+	    json_pack("{s:I, s:o, s:s, s:I, s:s, s:s, s:s, s:s}", "seq",
+		(json_int_t)a->seq, "time", json_time(a->when.time), "clock",
+		clock_quality_name(a->when.quality), "case", (json_int_t)a->id,
+		"event", a->event, "who", a->who, "detail", a->detail, "hash",
+		hex_format(hash, a->hash.b, DIGEST_LEN)));
+}
+
+static void
+get_audit(struct ra *r, struct https_req *q)
+{
+	const char *query = https_query(q);
+	uint64_t id = query_number(query, "case", INT64_MAX, 0);
+	uint64_t max = query_number(query, "max", LIST_MAX, LIST_MAX);
+	json_t *v = json_array();
+	struct err e = ERR_INIT;
+
+	if (ledger_audit(r->ledger, id, max, add_record, v, &e) == 0) {
+		reply_json(q, 200, json_pack("{s:o}", "audit", v));
+		return;
+	}
+	json_decref(v);
+	reply_error(q, err_http_status(e.kind), &e);
+}
+
+/* ---- routes ------------------------------------------------------------ */
+
+static const struct {
+	const char *path;
+	void (*get)(struct ra *r, struct https_req *q);
+} routes[] = {
+	{ "/v1/status", get_status },
+	{ "/v1/issued", get_issued },
+	{ "/v1/entries", get_entries },
+	{ "/v1/audit", get_audit },
+};
+
+void
+control_request(struct https_req *q, void *arg)
+{
+	const char *path = https_path(q);
+	struct err e = ERR_INIT;
+	size_t i;
+
+	for (i = 0; i < NELEMS(routes); i++)
+		if (strcmp(path, routes[i].path) == 0)
+			break;
+	if (i == NELEMS(routes)) {
+		err_set(&e, ERR_INPUT, "control: no such path");
+		reply_error(q, 404, &e);
+	} else if (https_method(q) != HTTPS_GET) {
+		err_set(&e, ERR_INPUT, "control: only GET");
+		reply_error(q, 405, &e);
+	} else {
+		routes[i].get(arg, q);
+	}
+}

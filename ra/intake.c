@@ -1,0 +1,473 @@
+#include "ra/intake.h"
+
+#include <string.h>
+#include "common/base/log.h"
+#include "common/link/frame.h"
+#include "ra/batches.h"
+#include "ra/clerk.h"
+
+#define RETRY_AFTER 30 /* seconds, for what is not the peer's to change */
+
+/* ---- refusals ---------------------------------------------------------- */
+
+/* What cannot be told by a signed batch, since nobody authentic asked. */
+static void
+nack(struct wire_req *req, uint64_t tag, const char *event,
+    enum log_level level, const struct err *e)
+{
+	struct buf out AUTO_BUF = { 0 };
+
+	log_err(level, event, e, "site", "%s", wire_site(req), NULL);
+	frame_nack(tag, RETRY_AFTER, e->msg, &out);
+	wire_reply(req, buf_bytes(&out));
+}
+
+/* Every frame speaks for the site of its pipe, or for nobody. */
+static int
+check_site(const struct wire_req *req, const char *site, struct err *e)
+{
+	if (strcmp(site, wire_site(req)) == 0)
+		return 0;
+	log_event(LOG_ALARM, "link.wrong-site", "site", "%s", wire_site(req),
+	    "claims", "%s", site, NULL);
+	return err_set(e, ERR_POLICY, "frame: of site %s, the link's is %s",
+	    site, wire_site(req));
+}
+
+/* ---- HELLO ------------------------------------------------------------- */
+
+struct greeting {
+	struct ra *ra;
+	struct wire_req *req;
+	uint64_t tag;
+	struct frame_hello h;
+	struct ledger_hello x;
+};
+
+/* DESIGN 7, rollback: whoever finds the other ahead of its own memory has been
+ * rolled back.  What follows from it comes with `ra recover`. */
+static void
+hello_compare(const struct greeting *g)
+{
+	static const uint8_t unknown[ENTRY_EPOCH_LEN];
+	const uint8_t *ours = ledger_epoch(g->ra->ledger);
+	const struct ledger_site *s = &g->x.known;
+
+	if (memcmp(g->h.service_epoch, unknown, sizeof(unknown)) == 0)
+		return;
+	if (memcmp(g->h.service_epoch, ours, ENTRY_EPOCH_LEN) != 0)
+		log_event(LOG_ALARM, "link.unknown-epoch", "site", "%s",
+		    g->h.site, "reason", "%s",
+		    "the site knows us in an epoch that we do not", NULL);
+	else if (g->h.service_seq > s->seq)
+		log_event(LOG_ALARM, "link.rolled-back", "site", "%s",
+		    g->h.site, "their-seq", "%llu",
+		    (unsigned long long)g->h.service_seq, "our-seq", "%llu",
+		    (unsigned long long)s->seq, NULL);
+	if (g->h.site_next_id <= s->highest)
+		log_event(LOG_ALARM, "link.site-rolled-back", "site", "%s",
+		    g->h.site, "next-id", "%llu",
+		    (unsigned long long)g->h.site_next_id, "seen", "%llu",
+		    (unsigned long long)s->highest, NULL);
+}
+
+static int
+hello_welcome(struct greeting *g, struct err *e)
+{
+	struct buf out AUTO_BUF = { 0 };
+	struct frame_hello w = g->h;
+
+	memcpy(w.service_epoch, ledger_epoch(g->ra->ledger), ENTRY_EPOCH_LEN);
+	w.service_seq = g->x.known.seq;
+	w.site_next_id = g->x.known.highest + 1;
+	w.time = clock_now().time;
+	w.credit = 32;
+	if (frame_hello(FRAME_WELCOME, g->tag, &w, g->ra->signer, &out, e) ==
+	    -1)
+		return -1;
+	wire_reply(g->req, buf_bytes(&out));
+	return 0;
+}
+
+static void
+hello_known(void *arg, const struct err *failed)
+{
+	struct ledger_hello *x = arg;
+	struct greeting *g = x->user;
+	struct err e = ERR_INIT;
+
+	if (failed == NULL)
+		hello_compare(g);
+	if (failed != NULL)
+		nack(g->req, g->tag, "ledger.failed", LOG_ERROR, failed);
+	else if (hello_welcome(g, &e) == -1)
+		nack(g->req, g->tag, "link.welcome-failed", LOG_ALARM, &e);
+	else
+		log_event(LOG_INFO, "link.hello", "site", "%s", g->h.site,
+		    "seq", "%llu", (unsigned long long)g->x.known.seq, NULL);
+	free(g);
+}
+
+static int
+hello_check(struct ra *r, const struct wire_req *req, const struct frame *f,
+    struct frame_hello *ret, struct err *e)
+{
+	X509 *cert;
+
+	if (frame_hello_parse(f->u.hello.body, ret, e) == -1 ||
+	    check_site(req, ret->site, e) == -1)
+		return -1;
+	if (strcmp(ret->service, r->conf.name) != 0)
+		return err_set(e, ERR_INPUT, "hello: for service %s, we are %s",
+		    ret->service, r->conf.name);
+	if ((cert = sites_find(r->sites, ret->site, &ret->signer, e)) == NULL)
+		return -1;
+	return sign_check(
+	    cert, FRAME_HELLO_LABEL, f->u.hello.body, f->u.hello.sig, e);
+}
+
+static void
+take_hello(struct ra *r, struct wire_req *req, const struct frame *f)
+{
+	struct greeting *g = xcalloc(1, sizeof(*g));
+	struct err e = ERR_INIT;
+
+	if (hello_check(r, req, f, &g->h, &e) == -1) {
+		nack(req, f->tag, "link.hello-refused", LOG_ALARM, &e);
+		free(g);
+		return;
+	}
+	g->ra = r;
+	g->req = req;
+	g->tag = f->tag;
+	g->x.site = g->h.site;
+	memcpy(g->x.epoch, g->h.site_epoch, sizeof(g->x.epoch));
+	g->x.user = g;
+	ledger_hello(r->ledger, &g->x, hello_known, loop_poster(r->loop));
+}
+
+/* ---- PUT --------------------------------------------------------------- */
+
+/* One entry while it is committed; its octets stay the request's. */
+struct put {
+	struct ra *ra;
+	struct wire_req *req;
+	uint64_t tag;
+	struct entry_header h;
+	struct ledger_receive receive;
+	struct ledger_refuse refuse;
+	char reason[160];
+};
+
+static void
+put_end(
+    struct put *p, const struct ledger_batch *told, const struct err *failed)
+{
+	struct ledger_batch *b = (struct ledger_batch *)told;
+
+	if (failed != NULL)
+		nack(p->req, p->tag, "ledger.failed", LOG_ERROR, failed);
+	else
+		batch_reply_stored(p->req, p->tag, told);
+	ledger_batch_done(b);
+	free(p);
+}
+
+static void
+put_log(const struct put *p, enum log_level level, const char *event,
+    const char *reason)
+{
+	char id[ENTRY_ID_TEXT];
+
+	log_event(level, event, "site", "%s", p->h.site, "id", "%s",
+	    entry_id_format(id, p->h.epoch, p->h.id), "reason", "%s", reason,
+	    NULL);
+}
+
+static void
+put_received(void *arg, const struct err *failed)
+{
+	struct ledger_receive *x = arg;
+	struct put *p = x->user;
+
+	if (failed == NULL && x->met == LEDGER_NEW) {
+		put_log(p, LOG_INFO, "entry.seen", "new");
+		clerk_wake(p->ra->clerk);
+	} else if (failed == NULL && x->met == LEDGER_AGAIN) {
+		put_log(p, LOG_INFO, "entry.seen", "again");
+	} else if (failed == NULL) {
+		log_event(LOG_ALARM, "entry.conflict", "site", "%s", p->h.site,
+		    "first", "%s", x->first_site, "reason", "%s",
+		    x->met == LEDGER_ELSEWHERE ? "handled elsewhere"
+					       : "id stood for other octets",
+		    NULL);
+	}
+	put_end(p, &x->told, failed);
+}
+
+static void
+put_refused(void *arg, const struct err *failed)
+{
+	struct ledger_refuse *x = arg;
+	struct put *p = x->user;
+
+	put_log(p, LOG_WARN, batch_code_name(x->code), p->reason);
+	put_end(p, &x->told, failed);
+}
+
+/* RFC 9483 5.2.2.1, DECISIONS 1; consent is the registrar's signature with
+ * cmcRA, which sites_find has asked of the certificate. */
+static int
+check_outer(const struct cmp_msg *outer, X509 *registrar, struct err *e)
+{
+	struct digest ours = cert_digest(registrar), theirs;
+	X509 *signer;
+
+	if (cmp_body(outer) != CMP_NESTED)
+		return err_set(e, ERR_INPUT,
+		    "entry: RFC 9483 5.2.2.1: %s in place of nested",
+		    cmp_body_name(cmp_body(outer)));
+	if ((signer = cmp_find_signer(outer, registrar, e)) == NULL)
+		return -1;
+	theirs = cert_digest(signer);
+	if (!digest_eq(&ours, &theirs))
+		return err_set(e, ERR_TRUST,
+		    "entry: nested and header have different signers");
+	return cmp_verify(outer, signer, e);
+}
+
+static int
+check_inner(const struct entry_header *h, const struct cmp_msg *outer,
+    struct bytes inner, struct err *e)
+{
+	struct digest d = digest_of(inner.p, inner.len);
+	AUTO(cmp_msg) m = NULL;
+
+	if (!digest_eq(&d, &h->digest))
+		return err_set(e, ERR_INPUT,
+		    "entry: the header's digest is not the message's");
+	if (cmp_parse(inner, &m, e) == -1)
+		return -1;
+	if (cmp_body(m) == CMP_NESTED)
+		return err_set(e, ERR_INPUT, "entry: nested in nested");
+	if (!bytes_eq(cmp_transaction_id(m), cmp_transaction_id(outer)) ||
+	    !bytes_eq(cmp_sender_nonce(m), cmp_sender_nonce(outer)))
+		return err_set(e, ERR_INPUT,
+		    "entry: RFC 9483 5.2.2.1: nested does not repeat "
+		    "transactionID and senderNonce");
+	return 0;
+}
+
+int
+intake_unwrap(const struct entry_header *h, X509 *registrar,
+    struct bytes octets, struct cmp_msg **ret_outer, struct bytes *ret,
+    enum batch_code *ret_code, struct err *e)
+{
+	AUTO(cmp_msg) outer = NULL;
+	struct bytes inner;
+
+	*ret_code = BATCH_NOT_AUTHORISED;
+	if (h->kind != ENTRY_CMP)
+		return err_set(e, ERR_POLICY, "entry: kind %s is not ours",
+		    entry_kind_name(h->kind));
+	*ret_code = BATCH_TOO_LARGE;
+	if (octets.len > CMP_NESTED_MAX)
+		return err_set(e, ERR_INPUT, "entry: %zu octets, limit %d",
+		    octets.len, CMP_NESTED_MAX);
+	*ret_code = BATCH_BAD_SCHEMA;
+	if (cmp_parse(octets, &outer, e) == -1)
+		return -1;
+	*ret_code = BATCH_NOT_AUTHORISED;
+	if (check_outer(outer, registrar, e) == -1)
+		return -1;
+	*ret_code = BATCH_BAD_SCHEMA;
+	if (cmp_read_nested(outer, &inner, e) == -1 ||
+	    check_inner(h, outer, inner, e) == -1)
+		return -1;
+	*ret = inner;
+	*ret_outer = STEAL(outer);
+	return 0;
+}
+
+/* Whose word the header is. */
+static X509 *
+put_authentic(struct ra *r, const struct wire_req *req, const struct frame *f,
+    struct entry_header *ret, struct err *e)
+{
+	struct ledger_site known;
+	X509 *cert;
+	int rc;
+
+	if (entry_header_parse(f->u.put.header, ret, e) == -1 ||
+	    check_site(req, ret->site, e) == -1 ||
+	    (cert = sites_find(r->sites, ret->site, &ret->signer, e)) == NULL ||
+	    sign_check(cert, ENTRY_LABEL, f->u.put.header, f->u.put.sig, e) ==
+		-1)
+		return NULL;
+	if ((rc = ledger_site(r->ledger, ret->site, &known, e)) == -1)
+		return NULL;
+	/* Its receipt would go where nobody reads: an older copy of the site
+	 * may still be on its way. */
+	if (rc == 0 || memcmp(known.epoch, ret->epoch, ENTRY_EPOCH_LEN) != 0) {
+		err_set(e, ERR_RETRY, "entry: of another epoch than HELLO's");
+		return NULL;
+	}
+	return cert;
+}
+
+static void
+put_store(struct put *p, const struct frame *f, struct bytes inner)
+{
+	struct ra *r = p->ra;
+
+	p->receive = (struct ledger_receive){
+		.h = &p->h,
+		.header = f->u.put.header,
+		.sig = f->u.put.sig,
+		.octets = f->u.put.octets,
+		.once = entry_once(p->h.kind, inner),
+		.user = p,
+	};
+	ledger_receive(
+	    r->ledger, &p->receive, put_received, loop_poster(r->loop));
+}
+
+static void
+put_refuse(struct put *p, enum batch_code code, const struct err *e)
+{
+	struct ra *r = p->ra;
+
+	entry_text(p->reason, sizeof(p->reason), e->msg);
+	p->refuse = (struct ledger_refuse){
+		.h = &p->h,
+		.code = code,
+		.reason = p->reason,
+		.user = p,
+	};
+	ledger_refuse(r->ledger, &p->refuse, put_refused, loop_poster(r->loop));
+}
+
+static void
+take_put(struct ra *r, struct wire_req *req, const struct frame *f)
+{
+	AUTO(cmp_msg) outer = NULL;
+	struct put *p = xcalloc(1, sizeof(*p));
+	struct err e = ERR_INIT;
+	enum batch_code code;
+	struct bytes inner;
+	X509 *cert;
+
+	p->ra = r;
+	p->req = req;
+	p->tag = f->tag;
+	if ((cert = put_authentic(r, req, f, &p->h, &e)) == NULL) {
+		nack(req, f->tag, "entry.not-authentic", LOG_ALARM, &e);
+		free(p);
+	} else if (intake_unwrap(&p->h, cert, f->u.put.octets, &outer, &inner,
+		       &code, &e) == -1) {
+		put_refuse(p, code, &e);
+	} else {
+		put_store(p, f, inner);
+	}
+}
+
+/* ---- PULL, GOT, PING --------------------------------------------------- */
+
+static void
+take_pull(struct ra *r, struct wire_req *req, const struct frame *f)
+{
+	struct err e = ERR_INIT;
+
+	if (check_site(req, f->u.pull.site, &e) == -1)
+		nack(req, f->tag, "link.pull-refused", LOG_WARN, &e);
+	else
+		pulls_add(r->pulls, req, f);
+}
+
+static void
+reply_ping(struct wire_req *req, uint64_t tag)
+{
+	struct buf out AUTO_BUF = { 0 };
+
+	frame_ping(tag, &out);
+	wire_reply(req, buf_bytes(&out));
+}
+
+struct got {
+	struct wire_req *req;
+	uint64_t tag;
+	char site[ENTRY_NAME_MAX];
+	struct ledger_got x;
+};
+
+static void
+got_noted(void *arg, const struct err *failed)
+{
+	struct ledger_got *x = arg;
+	struct got *g = x->user;
+
+	if (failed != NULL)
+		nack(g->req, g->tag, "ledger.failed", LOG_ERROR, failed);
+	else
+		reply_ping(g->req, g->tag);
+	free(g);
+}
+
+static void
+take_got(struct ra *r, struct wire_req *req, const struct frame *f)
+{
+	struct err e = ERR_INIT;
+	struct got *g;
+
+	if (check_site(req, f->u.got.site, &e) == -1) {
+		nack(req, f->tag, "link.got-refused", LOG_WARN, &e);
+		return;
+	}
+	g = xcalloc(1, sizeof(*g));
+	g->req = req;
+	g->tag = f->tag;
+	memcpy(g->site, f->u.got.site, sizeof(g->site));
+	g->x = (struct ledger_got){
+		.site = g->site, .upto = f->u.got.upto, .user = g
+	};
+	ledger_got(r->ledger, &g->x, got_noted, loop_poster(r->loop));
+}
+
+static void
+take_ping(struct ra *r, struct wire_req *req, const struct frame *f)
+{
+	(void)r;
+	reply_ping(req, f->tag);
+}
+
+/* ---- any frame --------------------------------------------------------- */
+
+/* Deny by default: a type without a row is refused. */
+static void (*const takers[FRAME_TYPE__MAX])(
+    struct ra *r, struct wire_req *req, const struct frame *f) = {
+	[FRAME_HELLO] = take_hello,
+	[FRAME_PUT] = take_put,
+	[FRAME_PULL] = take_pull,
+	[FRAME_GOT] = take_got,
+	[FRAME_PING] = take_ping,
+};
+
+void
+intake_request(struct wire_req *req, void *arg)
+{
+	struct frame f AUTO_FRAME = { 0 };
+	struct err e = ERR_INIT;
+	struct ra *r = arg;
+
+	if (frame_parse(wire_body(req), &f, &e) == -1) {
+		nack(req, 0, "link.bad-frame", LOG_ALARM, &e);
+		return;
+	}
+	if (takers[f.type] == NULL) {
+		err_set(&e, ERR_INPUT, "frame: %s is not a site's",
+		    frame_type_name(f.type));
+		nack(req, f.tag, "link.bad-frame", LOG_ALARM, &e);
+		return;
+	}
+	takers[f.type](r, req, &f);
+}

@@ -1,0 +1,59 @@
+/*
+ * Whether a device gets what it asks for, judged from its own octets alone:
+ * header, signer, chain, protection, deny list, proof of possession, subject.
+ * No I/O, no state.
+ */
+#ifndef WAYBILL_RA_JUDGE_H
+#define WAYBILL_RA_JUDGE_H
+
+#include "common/pki/certfacts.h"
+#include "common/pki/cmp.h"
+#include "common/pki/trust.h"
+#include "common/queue/entry.h"
+
+/* What judging rests on; all borrowed. */
+struct judge {
+	const struct trust *vendors;
+	const struct denylist *denied; /* NULL: none */
+	const char *organization;      /* O of subjects; NULL: none */
+};
+
+/* Empty it with {0}; fields are filled as far as judging came. */
+struct verdict {
+	bool in_body; /* the fault is in the body: RFC 9483 3.6.2 wants it in
+			 ip or cp, all others in an error message */
+	X509 *signer; /* borrowed from the message */
+	struct digest spki;	    /* of the signer's key */
+	struct digest device;	    /* cert_device of the signer */
+	char serial[CERT_TEXT_MAX]; /* IDevID's subject serialNumber */
+	struct facts facts;
+	struct cmp_request request;
+	X509_NAME *subject; /* owned: what may be certified */
+};
+void verdict_done(struct verdict *v);
+#define AUTO_VERDICT __attribute__((cleanup(verdict_done)))
+
+/* now may not be of quality none: what needs a date cannot be judged then. */
+/*
+ * An ir, cr or p10cr: 0 if it is to be granted, else -1 with the reason (kind
+ * INPUT, TRUST or POLICY, failInfo for the peer); ERR_LOCAL is ours.
+ */
+int judge_request(const struct judge *j, const struct entry_header *h,
+    const struct cmp_msg *m, const struct stamp *now, struct verdict *ret,
+    struct err *e) WARN_UNUSED;
+
+/* A certConf of the transaction that `parent`, a request judged before, began:
+ * the same key signed it, and it holds one status.  RFC 9483 4.1.1 lets it come
+ * without certificates. */
+int judge_confirm(const struct entry_header *h, const struct cmp_msg *m,
+    const struct cmp_msg *parent, struct verdict *ret,
+    struct cmp_certconf *ret_conf, struct err *e) WARN_UNUSED;
+/* Against the answer and the certificate it speaks of: certReqId, recipNonce
+ * and, unless it rejects, the hash. */
+int judge_confirmed(const struct cmp_msg *m, const struct cmp_certconf *c,
+    const struct cmp_msg *answer, X509 *cert, struct err *e) WARN_UNUSED;
+
+/* The transaction's name with us: its ID and who signed it. */
+struct digest judge_tx(const struct cmp_msg *m, const struct digest *spki);
+
+#endif

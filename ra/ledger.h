@@ -1,0 +1,260 @@
+/*
+ * The RA's own store, behind one interface of functions, so that another back
+ * end can take its place: which entries came, what was intended for them, how
+ * they were answered, and what each site was told.  An entry that was stored
+ * here is a `case`, numbered by the ledger.
+ *
+ * Writing is asynchronous: the call fills the struct's last part, then
+ * done(x, e) is posted, e NULL after the commit.  The struct and what it
+ * points to must live until then.  What a call refuses is told in the struct;
+ * e is our own trouble.  Reading is synchronous and sees what is committed.
+ *
+ * A batch is made, numbered and signed in the commit that holds its news, so
+ * there is no number without a batch and no news without one (DECISIONS 3).
+ */
+#ifndef WAYBILL_RA_LEDGER_H
+#define WAYBILL_RA_LEDGER_H
+
+#include "common/base/post.h"
+#include "common/pki/certfacts.h"
+#include "common/queue/audit.h"
+#include "common/queue/batch.h"
+#include "common/queue/entry.h"
+
+struct ledger;
+
+struct ledger_conf {
+	const char *directory, *seal; /* seal: file of the sealing secret */
+	uint64_t map_size;
+	const char *service;	     /* our name in batches */
+	const struct signer *signer; /* of batches; outlives the ledger */
+};
+
+int ledger_open(const struct ledger_conf *c, struct ledger **ret,
+    struct err *e) WARN_UNUSED;
+void ledger_close(struct ledger *l); /* after the last done was posted */
+AUTO_DEFINE(ledger, struct ledger, ledger_close);
+const uint8_t *ledger_epoch(const struct ledger *l);
+unsigned ledger_used_percent(struct ledger *l);
+
+/* ---- reading ----------------------------------------------------------- */
+
+enum ledger_state {
+	LEDGER_OPEN = 1, /* stored, nothing decided */
+	LEDGER_INTENT,	 /* a certificate is meant to exist: no way back */
+	LEDGER_DONE,	 /* answered */
+	LEDGER_STATE__MAX
+};
+const char *ledger_state_name(enum ledger_state s);
+
+enum ledger_confirm {
+	LEDGER_UNCONFIRMED,
+	LEDGER_CONFIRMED,
+	LEDGER_REJECTED,
+	LEDGER_CONFIRM__MAX
+};
+const char *ledger_confirm_name(enum ledger_confirm c);
+
+#define LEDGER_REASON_MAX 160
+#define LEDGER_SERIAL_MAX 64
+
+struct ledger_case {
+	uint64_t id;
+	/* Who is told: the site's name for it, the latest if it came twice. */
+	char site[ENTRY_NAME_MAX];
+	uint8_t epoch[ENTRY_EPOCH_LEN];
+	uint64_t site_id;
+	enum entry_kind kind;
+	unsigned step;
+	struct digest once, digest;
+	uint64_t stored, changed; /* seconds since 1970 */
+	enum ledger_state state;
+	enum batch_code code; /* BATCH_ANSWERED or BATCH_REFUSED; 0: open */
+	char reason[LEDGER_REASON_MAX];
+	char device[CERT_TEXT_MAX];	/* IDevID's serialNumber; "": unknown */
+	char serial[LEDGER_SERIAL_MAX]; /* of the certificate, hex; "": none */
+	uint64_t parent;		/* the case it confirms; 0: none */
+	enum ledger_confirm confirm;
+	char confirm_reason[LEDGER_REASON_MAX];
+};
+
+/* 1 found, 0 absent, -1. */
+int ledger_get(struct ledger *l, uint64_t id, struct ledger_case *ret,
+    struct err *e) WARN_UNUSED;
+/* Cases in id order from first, at most max, until fn returns non-zero;
+ * ledger_list_open: only those without an answer.  fn reads nothing. */
+typedef int (*ledger_visit)(const struct ledger_case *c, void *arg);
+int ledger_list(struct ledger *l, uint64_t first, size_t max, ledger_visit fn,
+    void *arg, struct err *e) WARN_UNUSED;
+int ledger_list_open(struct ledger *l, uint64_t first, size_t max,
+    ledger_visit fn, void *arg, struct err *e) WARN_UNUSED;
+
+/* A case's octets.  What it has not is empty. */
+enum ledger_part {
+	LEDGER_HEADER, /* the entry's header as it came */
+	LEDGER_SIGNATURE,
+	LEDGER_OCTETS,	 /* what travelled (CMP: nested) */
+	LEDGER_FACTS,	 /* of the decision, CBOR */
+	LEDGER_TBS,	 /* of the intent */
+	LEDGER_UNSIGNED, /* the certificate around it, without a signature */
+	LEDGER_CERT,
+	LEDGER_ANSWER,
+	LEDGER_PART__MAX
+};
+/* Appends; 1 found, 0 absent, -1. */
+int ledger_part(struct ledger *l, uint64_t id, enum ledger_part part,
+    struct buf *ret, struct err *e) WARN_UNUSED;
+/* The case that a transaction belongs to: 1 found, 0 absent, -1. */
+int ledger_find_tx(struct ledger *l, const struct digest *tx, uint64_t *ret,
+    struct err *e) WARN_UNUSED;
+/* The case that a site calls by this id in this epoch: the same. */
+int ledger_find_entry(struct ledger *l, const char *site,
+    const uint8_t epoch[ENTRY_EPOCH_LEN], uint64_t site_id, uint64_t *ret,
+    struct err *e) WARN_UNUSED;
+
+/* What is known of a site: 1, 0 if it never said HELLO, -1. */
+struct ledger_site {
+	uint8_t epoch[ENTRY_EPOCH_LEN]; /* of its last HELLO */
+	uint64_t seq;	  /* last batch made for it in this epoch */
+	uint64_t got;	  /* highest it acknowledged */
+	uint64_t highest; /* highest id of its entries seen */
+};
+int ledger_site(struct ledger *l, const char *site, struct ledger_site *ret,
+    struct err *e) WARN_UNUSED;
+
+/* A stored batch, octet for octet, with the answers of its items. */
+struct ledger_batch {
+	uint64_t seq;
+	struct buf batch, sig;
+	size_t n;	     /* items */
+	struct buf *answers; /* n of them; empty: none */
+};
+void ledger_batch_done(struct ledger_batch *b);
+
+/* Batches after `since` in order, at most max, while they fit into `octets`
+ * with 64 octets each and 16 an answer for their frame.  ret is an array of
+ * the caller's. */
+int ledger_batches(struct ledger *l, const char *site,
+    const uint8_t epoch[ENTRY_EPOCH_LEN], uint64_t since, size_t octets,
+    struct ledger_batch *ret, size_t max, size_t *ret_n,
+    struct err *e) WARN_UNUSED;
+
+int ledger_audit(struct ledger *l, uint64_t id, size_t max, audit_visit fn,
+    void *arg, struct err *e) WARN_UNUSED;
+int ledger_audit_verify(
+    struct ledger *l, uint64_t *ret_records, struct err *e) WARN_UNUSED;
+
+/* ---- writing ----------------------------------------------------------- */
+
+typedef void (*ledger_done)(void *x, const struct err *e);
+
+/* The site's epoch, from a verified HELLO. */
+struct ledger_hello {
+	const char *site;
+	uint8_t epoch[ENTRY_EPOCH_LEN];
+	/* out */
+	struct ledger_site known;
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_hello(
+    struct ledger *l, struct ledger_hello *x, ledger_done done, struct post to);
+
+/* An authentic entry with its receipt. */
+enum ledger_met {
+	LEDGER_NEW,	  /* stored now */
+	LEDGER_AGAIN,	  /* this site sent it before; the answer goes along */
+	LEDGER_ELSEWHERE, /* another site did: conflict */
+	LEDGER_ID_REUSED  /* the site's id stands for other octets: conflict */
+};
+struct ledger_receive {
+	const struct entry_header *h;
+	struct bytes header, sig, octets;
+	struct digest once;
+	/* out */
+	enum ledger_met met;
+	uint64_t id;			 /* of the case */
+	char first_site[ENTRY_NAME_MAX]; /* who sent that case first */
+	struct ledger_batch told;	 /* owned by the caller */
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_receive(struct ledger *l, struct ledger_receive *x,
+    ledger_done done, struct post to);
+
+/* An authentic header whose octets are refused for good: told, not stored. */
+struct ledger_refuse {
+	const struct entry_header *h;
+	enum batch_code code;
+	const char *reason;
+	/* out */
+	struct ledger_batch told; /* owned by the caller */
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_refuse(struct ledger *l, struct ledger_refuse *x, ledger_done done,
+    struct post to);
+
+/* What is to be signed, written down before anybody is asked to sign it. */
+struct ledger_intend {
+	uint64_t id;
+	struct digest tx; /* transaction and signer: found again by certConf */
+	struct bytes tbs, unsigned_cert;
+	const struct facts *facts;
+	const char *device, *serial;
+	/* out */
+	enum ledger_intended {
+		LEDGER_INTENDED,
+		LEDGER_TX_IN_USE, /* another case has this transaction */
+		LEDGER_NOT_OPEN	  /* has an intent or an answer already */
+	} is;
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_intend(struct ledger *l, struct ledger_intend *x, ledger_done done,
+    struct post to);
+
+/* The one answer of a case, and the batch that tells it. */
+struct ledger_settle {
+	uint64_t id;
+	enum batch_code code; /* BATCH_ANSWERED or BATCH_REFUSED */
+	struct bytes answer;
+	const char *reason; /* "" if none */
+	const char *event;  /* for the audit trail: "issued", "superseded" */
+	bool unless_intent; /* superseding: not if there is an intent */
+	struct bytes cert;  /* empty: none */
+	const struct facts *facts; /* NULL: as they stand */
+	const char *device;	   /* NULL: as it stands */
+	uint64_t parent;	   /* certConf: the case it speaks of, or 0 */
+	enum ledger_confirm confirm;
+	const char *confirm_reason;
+	/* out */
+	bool changed; /* false: it was answered, or had an intent */
+	char site[ENTRY_NAME_MAX];
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_settle(struct ledger *l, struct ledger_settle *x, ledger_done done,
+    struct post to);
+
+/* The site has committed all batches up to this one. */
+struct ledger_got {
+	const char *site;
+	uint64_t upto;
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_got(
+    struct ledger *l, struct ledger_got *x, ledger_done done, struct post to);
+
+/* The same, waiting; for tests and start-up, never on a loop. */
+int ledger_hello_wait(
+    struct ledger *l, struct ledger_hello *x, struct err *e) WARN_UNUSED;
+int ledger_receive_wait(
+    struct ledger *l, struct ledger_receive *x, struct err *e) WARN_UNUSED;
+int ledger_intend_wait(
+    struct ledger *l, struct ledger_intend *x, struct err *e) WARN_UNUSED;
+int ledger_settle_wait(
+    struct ledger *l, struct ledger_settle *x, struct err *e) WARN_UNUSED;
+
+#endif
