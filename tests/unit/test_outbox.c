@@ -574,6 +574,7 @@ not_superseded(void **state)
 
 	(void)state;
 	say((struct word){ 1, old, BATCH_ANSWERED, "ir1", "ip" });
+	a.superseded = 7777;
 	assert_int_equal(accept_wait(&a).kind, ERR_NONE);
 	assert_int_equal(a.superseded, 0);
 	state_is(old, ENTRY_ANSWERED);
@@ -759,12 +760,25 @@ one_that_may_not_spares_the_others(void **state)
 	state_is(m.ids[2], ENTRY_INFLIGHT);
 }
 
+/* Each commit changes it. */
+static struct digest
+file_digest(void)
+{
+	AUTO(char) path = path_join(dir, "data.mdb");
+	struct buf file AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(file_read(path, MAP, &file, &e), 0);
+	return digest_of(file.data, file.len);
+}
+
 /* Polls for a delivered answer write nothing, unless it goes another way. */
 static void
 delivered_again(void **state)
 {
 	struct outbox_move m = { .event = ENTRY_EV_DELIVER, .n = 1 };
 	uint64_t id = take("ir", "dev"), records;
+	struct digest before, after;
 
 	(void)state;
 	say((struct word){ 1, id, BATCH_ANSWERED, "ir", "ip" });
@@ -777,8 +791,12 @@ delivered_again(void **state)
 	assert_int_equal(move_wait(&m).kind, ERR_NONE);
 	assert_true(m.moved[0]);
 	assert_string_equal(entry(id).carrier, "re-protected");
+	before = file_digest();
+	assert_int_equal(move_wait(&m).kind, ERR_NONE);
 	m.carrier = NULL;
 	assert_int_equal(move_wait(&m).kind, ERR_NONE);
+	after = file_digest();
+	assert_memory_equal(&before, &after, sizeof(after));
 	assert_string_equal(entry(id).carrier, "re-protected");
 	assert_int_equal(audit_records(), records);
 }
@@ -1212,9 +1230,14 @@ what_failed_leaves_no_trace(void **state)
 
 struct gate {
 	pthread_mutex_t lock;
-	pthread_cond_t opened;
-	bool open;
+	pthread_cond_t changed;
+	bool reached, open;
 };
+#define GATE \
+	{ \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, \
+		    false \
+	}
 
 static int
 gate_job(struct store_txn *t, void *arg, struct err *e)
@@ -1223,8 +1246,10 @@ gate_job(struct store_txn *t, void *arg, struct err *e)
 
 	(void)t, (void)e;
 	pthread_mutex_lock(&g->lock);
+	g->reached = true;
+	pthread_cond_signal(&g->changed);
 	while (!g->open)
-		pthread_cond_wait(&g->opened, &g->lock);
+		pthread_cond_wait(&g->changed, &g->lock);
 	pthread_mutex_unlock(&g->lock);
 	return 0;
 }
@@ -1234,16 +1259,63 @@ gate_open(struct gate *g)
 {
 	pthread_mutex_lock(&g->lock);
 	g->open = true;
-	pthread_cond_signal(&g->opened);
+	pthread_cond_signal(&g->changed);
 	pthread_mutex_unlock(&g->lock);
+}
+
+static void
+gate_reached(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	while (!g->reached)
+		pthread_cond_wait(&g->changed, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* Accepted and a second job in one transaction, which then stands still. */
+static void
+nothing_is_seen_before_the_commit(void **state)
+{
+	struct gate first = GATE, second = GATE;
+	struct outbox_accept a = request("ir", "dev");
+	struct buf got AUTO_BUF = { 0 };
+	struct post none = { 0 };
+	struct result r = { 0 };
+	struct err e = ERR_INIT;
+	uint64_t ids[4], queued;
+	struct inbox in;
+	size_t sendable;
+	int rc;
+
+	(void)state;
+	inbox_init(&in);
+	a.user = &r;
+	store_submit(box->store, gate_job, NULL, &first, none);
+	gate_reached(&first);
+	outbox_accept(box, &a, accepted, (struct post){ inbox_post, &in });
+	store_submit(box->store, gate_job, NULL, &second, none);
+	gate_open(&first);
+	gate_reached(&second);
+	sendable = outbox_sendable(box, ~0u, 0, true, ids, 4);
+	queued = counted(ENTRY_QUEUED);
+	rc = outbox_list(box, 0, 9, list_add, &got, &e);
+	gate_open(&second);
+	inbox_run(&in);
+	inbox_done(&in);
+	assert_int_equal(a.entry.id, 1);
+	assert_int_equal(sendable, 0);
+	assert_int_equal(queued, 0);
+	assert_int_equal(rc, 0);
+	assert_int_equal(got.len, 0);
+	assert_int_equal(outbox_sendable(box, ~0u, 0, true, ids, 4), 1);
+	assert_int_equal(counted(ENTRY_QUEUED), 1);
 }
 
 /* Accepts that share a transaction with a job that fails run twice. */
 static void
 neighbours_of_a_failure(void **state)
 {
-	struct gate g = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-		false };
+	struct gate g = GATE;
 	struct outbox_accept a[100];
 	struct result r[100] = { 0 };
 	uint64_t first = take("ir", "another");
@@ -1525,6 +1597,45 @@ lost_transactions_are_mended(void **state)
 	}
 }
 
+static int
+junk_job(struct store_txn *t, void *arg, struct err *e)
+{
+	uint8_t key[OUTBOX_KEY_LEN];
+
+	return store_put(t, DB_ROW,
+	    outbox_key(key, *(uint64_t *)arg, PART_ENTRY), text("junk"), e);
+}
+
+/* Until the next start buries it, one that does not open stops nobody. */
+static void
+damage_while_running(void **state)
+{
+	uint64_t id = take("1", "dev"), other = take("2", "dev2");
+	struct outbox_accept again = request("1", "dev");
+	struct outbox_accept next = request("3", "dev");
+	struct buf got AUTO_BUF = { 0 };
+	struct digest row = digest_text("1");
+	struct outbox_move m = {
+		.event = ENTRY_EV_HANDOUT, .ids = { id, other }, .n = 2
+	};
+	struct outbox_entry en;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(store_submit_wait(box->store, junk_job, &id, &e), 0);
+	assert_int_equal(outbox_find(box, &row, &en, &e), -1);
+	assert_int_equal(e.kind, ERR_DAMAGE);
+	assert_int_equal(outbox_list(box, 0, 9, list_add, &got, &e), 0);
+	assert_string_equal(buf_cstr(&got), "1:dead 2:queued ");
+	assert_int_equal(move_wait(&m).kind, ERR_NONE);
+	assert_true(!m.moved[0] && m.moved[1]);
+	assert_int_equal(
+	    say((struct word){ 1, id, BATCH_STORED, "1" }).alarms, 1);
+	assert_int_equal(accept_wait(&again).kind, ERR_DAMAGE);
+	assert_int_equal(accept_wait(&next).kind, ERR_NONE);
+	assert_int_equal(next.superseded, 0);
+}
+
 /* What ended keeps its end; the alarm is told at each start. */
 static void
 damage_after_the_end(void **state)
@@ -1573,11 +1684,13 @@ main(void)
 		T(start_finds_everything_again),
 		T(watchers_hear_after_the_commit),
 		T(what_failed_leaves_no_trace),
+		T(nothing_is_seen_before_the_commit),
 		T(neighbours_of_a_failure),
 		T(many_at_once),
 		T(damage_kills_one_entry),
 		T(vanished_entries_are_dead),
 		T(lost_transactions_are_mended),
+		T(damage_while_running),
 		T(damage_after_the_end),
 	};
 	int rc;
