@@ -5,10 +5,10 @@
 
 /* What the walk found, and what is done about it. */
 enum trouble_kind {
-	ROW,	/* the entry's row is damaged or missing: a dead one instead */
+	ROW,	/* the entry's row is lost: a dead one takes its place */
 	OCTETS, /* its octets are: it dies */
 	ANSWER, /* its answer's are: it dies */
-	TX,	/* its row digest does not lead to it: that is written again */
+	TX,	/* nothing leads from its row digest to it: mended */
 	TROUBLE__MAX
 };
 
