@@ -365,7 +365,30 @@ job_run(const struct job *j, struct store_txn *t, struct err *e)
 	return 0;
 }
 
-/* n jobs as one transaction; -1: nothing of it holds. */
+static void
+batch_over(struct job *const *jobs, size_t n, const struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		job_over(jobs[i], e);
+}
+
+#ifdef MUTANT_ANSWER_FIRST
+/* What a store must not do: its waiters are told, then it commits.  Built only
+ * to see the test of the commit order fail. */
+static int
+answer_first(
+    struct job *const *jobs, size_t n, struct store_txn *t, struct err *e)
+{
+	batch_over(jobs, n, NULL);
+	usleep(50000);
+	if (txn_commit(t, e) == -1)
+		abort(); /* they were told otherwise */
+	return 0;
+}
+#endif
+
+/* n jobs as one transaction, and its waiters told; -1: nothing of it holds, and
+ * nobody was told. */
 static int
 batch_try(struct store *s, struct job *const *jobs, size_t n, struct err *e)
 {
@@ -384,28 +407,35 @@ batch_try(struct store *s, struct job *const *jobs, size_t n, struct err *e)
 	if (!t.dirty) {
 		mdb_txn_abort(t.txn);
 		txn_held(&t);
+		batch_over(jobs, n, NULL);
 		return 0;
 	}
 	if (head_write(&t, e) == -1) {
 		txn_abort(&t);
 		return -1;
 	}
-	return txn_commit(&t, e);
+#ifdef MUTANT_ANSWER_FIRST
+	return answer_first(jobs, n, &t, e);
+#endif
+	if (txn_commit(&t, e) == -1)
+		return -1;
+	batch_over(jobs, n, NULL);
+	return 0;
 }
 
 static void
 batch_run(struct store *s, struct job *const *jobs, size_t n)
 {
 	struct err e = ERR_INIT;
-	int rc = batch_try(s, jobs, n, &e);
 
-	if (rc == -1 && n > 1) {
-		for (size_t i = 0; i < n; i++)
-			batch_run(s, &jobs[i], 1);
+	if (batch_try(s, jobs, n, &e) == 0)
+		return;
+	if (n == 1) {
+		batch_over(jobs, n, &e);
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		job_over(jobs[i], rc == 0 ? NULL : &e);
+		batch_run(s, &jobs[i], 1);
 }
 
 /* A reader that died would pin pages for ever. */
