@@ -419,6 +419,7 @@ der_or_not(void **state)
 		{ "0481", false },
 	};
 	struct buf der AUTO_BUF = { 0 };
+	struct der d;
 	size_t i;
 
 	(void)state;
@@ -428,6 +429,10 @@ der_or_not(void **state)
 		if (der_strict(buf_bytes(&der)) != cases[i].strict)
 			fail_msg("%s", cases[i].hex);
 	}
+	/* Nothing is given out beyond the end. */
+	d = der_open(bytes_of("\x04\x02\xaa", 3));
+	assert_null(der_value(&d, DER_OCTETS).p);
+	assert_true(d.bad);
 	/* 80 is no length, not even with 128 octets behind it. */
 	buf_reset(&der);
 	memset(buf_grow(&der, 130), 0, 130);
@@ -637,6 +642,7 @@ enum pop {
 	POP_RA_VERIFIED,
 	POP_INPUT,
 	POP_MAC,
+	POP_SHA1,
 	POP_OTHER_KEY
 };
 
@@ -649,6 +655,24 @@ struct crmf {
 	uint32_t fail;
 };
 
+/* A proof that holds, by an algorithm that is not accepted any more. */
+static void
+sign_sha1(EVP_PKEY *key, struct bytes req, struct buf *msg)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t sig[128] = { 0 };
+	size_t at = msg->len, len = sizeof(sig) - 1;
+
+	der_add(msg, DER_OID, bytes_of(ECDSA_SHA1, strlen(ECDSA_SHA1)));
+	der_close(msg, at, DER_SEQ);
+	assert_int_equal(
+	    EVP_DigestSignInit(ctx, NULL, EVP_sha1(), NULL, key), 1);
+	assert_int_equal(EVP_DigestSign(ctx, sig + 1, &len, req.p, req.len), 1);
+	EVP_MD_CTX_free(ctx);
+	der_add(msg, DER_BITS, bytes_of(sig, 1 + len));
+	der_close(msg, at, DER_CTX(1));
+}
+
 static void
 craft_pop(struct fixture *f, enum pop pop, struct bytes req, struct buf *msg)
 {
@@ -656,6 +680,10 @@ craft_pop(struct fixture *f, enum pop pop, struct bytes req, struct buf *msg)
 	struct err e = ERR_INIT;
 	size_t at = msg->len;
 
+	if (pop == POP_SHA1) {
+		sign_sha1(key, req, msg);
+		return;
+	}
 	if (pop == POP_NONE)
 		return;
 	if (pop == POP_RA_VERIFIED) {
@@ -751,6 +779,7 @@ certificate_requests(void **state)
 		{ "another key's proof", 0, 1, 1, POP_OTHER_KEY, 1,
 		    CMP_BAD_POP },
 		{ "MAC as proof", 0, 1, 1, POP_MAC, 1, CMP_BAD_POP },
+		{ "SHA-1 as proof", 0, 1, 1, POP_SHA1, 1, CMP_BAD_POP },
 		{ "no subject", 0, 0, 1, POP_GOOD, 1, CMP_BAD_CERT_TEMPLATE },
 		{ "no key", 0, 1, 0, POP_GOOD, 1, CMP_BAD_CERT_TEMPLATE },
 	};
