@@ -64,9 +64,11 @@ take_committed(struct outbox_batch *b, const struct err *e)
 
 /* The service's word, for this site as it is now. */
 static int
-take_check(const struct registrar *r, const struct service *v,
+take_check(const struct registrar *r, const struct session *s,
     const struct frame_batch *fb, struct batch *b, struct err *e)
 {
+	const struct service *v = s->service;
+
 	if (sign_check(v->cert, BATCH_LABEL, fb->batch, fb->sig, e) == -1 ||
 	    batch_parse(fb->batch, b, e) == -1)
 		return -1;
@@ -120,7 +122,7 @@ take_prepare(struct take *t, const struct session *s, size_t i)
 	struct batch *b = &t->batches[i];
 	struct err e = ERR_INIT;
 
-	if (take_check(r, s->service, fb, b, &e) == -1) {
+	if (take_check(r, s, fb, b, &e) == -1) {
 		log_err(LOG_ALARM, "carry.forged", &e, "service", "%s",
 		    s->service->name, NULL);
 		return false;
