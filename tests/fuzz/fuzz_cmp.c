@@ -1,11 +1,4 @@
-/*
- * CMP from anybody: parse, header, signer, protection, and each body's reader.
- * Needs clang, and these lines from the root of the sources:
- *
- *	clang -g -O1 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -I. \
- *	    tests/fuzz/fuzz_cmp.c common/pki/[a-z]*.c common/base/[a-z]*.c \
- *	    -lcrypto -lssl -lcbor -ljansson -o fuzz_cmp
- *	./fuzz_cmp -max_len=98305 CORPUS
+/* CMP from anybody: parse, header, signer, protection, and each body's reader.
  */
 #include <stddef.h>
 #include <stdint.h>

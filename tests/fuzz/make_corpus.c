@@ -1,0 +1,247 @@
+/*
+ * Writes the seeds of the fuzzers: DIR/cert, DIR/cmp, DIR/frame and DIR/id, one well
+ * formed input of each sort.  Run by hand; what it writes is committed.  Keys
+ * are made anew each time, so the files differ from run to run.
+ */
+#include <stdio.h>
+
+#include "common/base/file.h"
+#include "common/link/frame.h"
+#include "tests/unit/cmp_fixture.h"
+
+static const char *top;
+
+static void
+seed(const char *folder, const char *name, struct bytes data)
+{
+	AUTO(char) dir = path_join(top, folder);
+	AUTO(char) path = path_join(dir, name);
+	struct err e = ERR_INIT;
+
+	if (file_mkdirs(dir, 0755, &e) == -1 ||
+	    file_write(path, 0644, data, &e) == -1)
+		err_die(e.msg);
+}
+
+static void
+seed_buf(const char *folder, const char *name, struct buf *b)
+{
+	seed(folder, name, buf_bytes(b));
+	buf_reset(b);
+}
+
+static void
+check(int rc, const struct err *e)
+{
+	if (rc == -1)
+		err_die(e->msg);
+}
+
+/* ---- cmp --------------------------------------------------------------- */
+
+static void
+cmp_seed(const char *name, struct buf *body, const struct signer *s)
+{
+	struct buf out AUTO_BUF = { 0 };
+	struct cmp_head h = fixture_head();
+
+	h.recip_nonce = h.sender_nonce;
+	fixture_build(&h, buf_bytes(body), s, &out);
+	buf_reset(body);
+	seed_buf("cmp", name, &out);
+}
+
+static void
+cmp_answers(struct fixture *f)
+{
+	struct buf body AUTO_BUF = { 0 };
+
+	cmp_body_waiting(CMP_IR, 0, &body);
+	cmp_seed("ip-waiting", &body, f->registrar);
+	cmp_body_issued(CMP_IP, 0, f->issued, f->root, &body);
+	cmp_seed("ip-issued", &body, f->ra);
+	cmp_body_rejection(CMP_P10CR, -1, CMP_BAD_POP, "no", &body);
+	cmp_seed("cp-rejection", &body, f->ra);
+	cmp_body_error(CMP_REJECTION, CMP_BAD_REQUEST, "no", &body);
+	cmp_seed("error", &body, f->registrar);
+	cmp_body_pollrep(0, 5, &body);
+	cmp_seed("pollrep", &body, f->registrar);
+	cmp_body_pkiconf(&body);
+	cmp_seed("pkiconf", &body, f->ra);
+}
+
+static void
+cmp_requests(struct fixture *f)
+{
+	const X509_NAME *subject = X509_get_subject_name(f->issued);
+	struct buf body AUTO_BUF = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	AUTO(cmp_msg) m = NULL;
+	struct err e = ERR_INIT;
+
+	fixture_ir(f, &out);
+	m = fixture_parse(buf_bytes(&out));
+	seed_buf("cmp", "ir", &out);
+	check(cmp_nest(m, f->registrar, &out, &e), &e);
+	seed_buf("cmp", "nested-ir", &out);
+	check(cmp_body_certreq(CMP_KUR, f->new_key, subject, &body, &e), &e);
+	cmp_seed("kur", &body, f->device);
+	check(cmp_body_p10cr(f->new_key, subject, &body, &e), &e);
+	cmp_seed("p10cr", &body, f->device);
+	cmp_body_pollreq(-1, &body);
+	cmp_seed("pollreq", &body, f->device);
+	cmp_body_certconf(0, f->issued, false, "not mine", &body);
+	cmp_seed("certconf-refused", &body, f->device);
+}
+
+/* ---- certificates ------------------------------------------------------ */
+
+static void
+cert_seed(struct fixture *f, const char *name, struct issue_spec *spec)
+{
+	AUTO(X509_NAME) subject = issue_name(name, "Waybill tests", "SN-1");
+	AUTO(X509) x = NULL;
+	struct buf der AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	spec->subject = subject;
+	spec->pubkey = f->new_key;
+	spec->not_before = 1500000000;
+	spec->pathlen = -1;
+	if ((x = issue_cert(spec, f->sub, f->sub_key, &e)) == NULL)
+		err_die(e.msg);
+	ossl_cert_der(x, &der);
+	seed_buf("cert", name, &der);
+}
+
+static void
+certs(struct fixture *f)
+{
+	cert_seed(f, "idevid",
+	    &(struct issue_spec){ .not_after = ISSUE_FOREVER,
+		.key_usage = "critical,digitalSignature",
+		.masa_url = "https://masa.example/",
+		.hw_type_oid = "1.3.6.1.4.1.32473.1",
+		.hw_serial = bytes_of("SN-1", 4) });
+	cert_seed(f, "registrar",
+	    &(struct issue_spec){ .not_after = 4000000000,
+		.key_usage = "critical,digitalSignature",
+		.ext_key_usage = "serverAuth,clientAuth,1.3.6.1.5.5.7.3.28",
+		.san = "URI:urn:waybill:site:north,DNS:localhost,IP:::1" });
+	cert_seed(f, "sub-ca",
+	    &(struct issue_spec){ .not_after = 4000000000,
+		.ca = true,
+		.key_usage = "critical,keyCertSign,cRLSign" });
+}
+
+/* ---- frames ------------------------------------------------------------ */
+
+static void
+frame_put_seeds(struct fixture *f)
+{
+	struct entry_header h = { .site = "north",
+		.id = 12,
+		.kind = ENTRY_CMP,
+		.received = { .time = 1800000000 },
+		.deadline = 1802592000 };
+	struct buf header AUTO_BUF = { 0 };
+	struct buf sig AUTO_BUF = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	facts_set(&h.facts, "idevid.subject-serial", FACT_END_TO_END, "SN-1");
+	facts_set(&h.facts, "profile", FACT_CLAIMED, "");
+	check(entry_header_sign(&h, f->registrar, &header, &sig, &e), &e);
+	frame_put(1, buf_bytes(&header), bytes_of("octets", 6), buf_bytes(&sig),
+	    &out);
+	seed_buf("frame", "put", &out);
+	seed_buf("frame", "entry-header", &header);
+}
+
+static void
+frame_batch_seeds(struct fixture *f)
+{
+	struct batch_item items[2] = {
+		{ .id = 12, .code = BATCH_STORED },
+		{ .id = 13, .code = BATCH_ANSWERED, .has_answer = true },
+	};
+	struct bytes answers[2] = { { NULL, 0 }, bytes_of("answer", 6) };
+	struct batch b = { .service = "ra",
+		.site = "north",
+		.seq = 1,
+		.time = 1800000000,
+		.n = 2,
+		.items = items };
+	struct buf text AUTO_BUF = { 0 };
+	struct buf sig AUTO_BUF = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	items[1].answer = digest_of(answers[1].p, answers[1].len);
+	check(batch_sign(&b, f->ra, &text, &sig, &e), &e);
+	frame_answers(FRAME_ANSWERS, 2,
+	    &(struct frame_batch){ .batch = buf_bytes(&text),
+		.sig = buf_bytes(&sig),
+		.n = 2,
+		.answers = answers },
+	    1, &out);
+	seed_buf("frame", "answers", &out);
+	seed_buf("frame", "batch", &text);
+}
+
+static void
+frame_small_seeds(struct fixture *f)
+{
+	struct frame_hello h = { .site = "north",
+		.service = "ra",
+		.site_next_id = 13,
+		.time = 1800000000 };
+	struct buf out AUTO_BUF = { 0 };
+	struct buf wrapped AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	check(frame_hello(FRAME_HELLO, 3, &h, f->registrar, &out, &e), &e);
+	seed_buf("frame", "hello", &out);
+	frame_pull(4, "north", 7, 20, &out);
+	frame_wrap(buf_bytes(&out), &wrapped);
+	seed_buf("frame", "pull", &out);
+	seed_buf("frame", "carry-pull", &wrapped);
+	frame_got(5, "north", 8, &out);
+	seed_buf("frame", "got", &out);
+	frame_nack(6, 30, "full", &out);
+	seed_buf("frame", "nack", &out);
+	frame_link(true, "ra", &out);
+	seed_buf("frame", "link-up", &out);
+}
+
+/* As fuzz_id.c has the epoch. */
+static void
+id_seed(void)
+{
+	static const uint8_t epoch[ENTRY_EPOCH_LEN] = "an epoch of 16 .";
+	char text[ENTRY_ID_TEXT];
+
+	entry_id_format(text, epoch, 12);
+	seed("id", "whole", bytes_of(text, strlen(text)));
+}
+
+int
+main(int argc, char **argv)
+{
+	void *state = NULL;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: make_corpus DIR\n");
+		return 2;
+	}
+	top = argv[1];
+	fixture_setup(&state);
+	cmp_requests(state);
+	cmp_answers(state);
+	certs(state);
+	frame_put_seeds(state);
+	frame_batch_seeds(state);
+	frame_small_seeds(state);
+	id_seed();
+	return fixture_teardown(&state);
+}
