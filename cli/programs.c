@@ -115,7 +115,7 @@ child(char *const argv[], const char *log, int signo, int pass, pid_t parent)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	child_files(log, pass);
-	execv(argv[0], argv);
+	execvp(argv[0], argv);
 	child_fail(argv[0]);
 }
 

@@ -13,7 +13,7 @@ char *program_self(struct err *e) WARN_UNUSED;
 char *program_find(const char *name, struct err *e) WARN_UNUSED;
 
 /*
- * Starts argv[0] with argv.  stdin is /dev/null; stdout and stderr are appended
+ * Starts argv[0] (in PATH, if it has no slash) with argv.  stdin is /dev/null; stdout and stderr are appended
  * to the file log (NULL: ours).  `signo` (0: none) is sent to it when we end,
  * however.  pass is a descriptor to be inherited as number 3, or -1; no other
  * is.

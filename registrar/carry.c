@@ -137,15 +137,16 @@ carry_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
 	session_open(&k->session, k);
 }
 
-/* An entry became ready to leave: every session may have room for it. */
+/* An entry may leave when it is queued or, a certConf, when its parent has got
+ * its answer: every session may have room for it. */
 static void
-carry_moved(
-    void *arg, uint64_t id, const struct digest *row, enum entry_state state)
+carry_moved(void *arg, uint64_t id, const struct digest *row,
+    enum entry_state state)
 {
 	struct carry *c = arg;
 
 	(void)id, (void)row;
-	if (state != ENTRY_QUEUED && state != ENTRY_ANSWERED)
+	if (state == ENTRY_INFLIGHT || state == ENTRY_CUSTODY)
 		return;
 	for (struct carry_conn *k = c->conns; k != NULL; k = k->next)
 		session_push(&k->session);

@@ -7,6 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${WAYBILL_BUILD:-$here/build}
 waybill=$build/cli/waybill
 pledge=$build/manufacturer/waybill-pledge
+factory=$build/manufacturer/waybill-factory
 tmp=$(mktemp -d /tmp/wbs.XXXXXX)
 demo=$tmp/demo
 children=
@@ -89,3 +90,25 @@ has_state() { queue_states | grep -q "^$1 0 $2\$"; }
 verify_ldevid() {
 	openssl verify -CAfile "$DOMAIN_CA" -untrusted "$tmp/$1.chain.pem" "$tmp/$1.crt"
 }
+
+# house_up SITE: an RA and a paired site, one vendor and one of its devices, in
+# $tmp/house; keys and files alone, no daemon.  Sets DOMAIN_CA and port.
+house_up() {
+	local house=$tmp/house
+	mkdir -p "$house"
+	port=$(free_port)
+	DOMAIN_CA=$house/site/domain-root.crt
+	"$factory" init "$house/vendor" >/dev/null
+	"$factory" device "$house/vendor" "$1-1" --out "$house/device" >/dev/null
+	"$waybill" init ra "$house/ra" --host 127.0.0.1 \
+	    --vendor "acme=$house/vendor/vendor-root.crt" >/dev/null
+	"$waybill" init site "$house/site" --name "$1" --host 127.0.0.1 \
+	    --listen "127.0.0.1:$port" --map-size 16MiB \
+	    --vendor "acme=$house/vendor/vendor-root.crt" >/dev/null
+	"$waybill" init ra "$house/ra" --pair "$house/site/$1.request" >/dev/null
+	"$waybill" init site "$house/site" --pair "$house/site/$1.pairing" >/dev/null
+}
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+listens() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
