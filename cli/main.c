@@ -11,6 +11,20 @@ static const struct command commands[] = {
 	    init_ra_command },
 	{ "init site", "make keys and the request of a site, or pair it",
 	    init_site_command },
+	{ "queue list", "requests the site holds, one a line",
+	    queue_list_command },
+	{ "queue show", "all that is known of one request",
+	    queue_show_command },
+	{ "demo", "a device joins across a dead link, on this machine",
+	    demo_command },
+	{ "demo link", "up or down, in a demo that was kept",
+	    demo_link_command },
+	{ "demo device", "make a further device's factory identity",
+	    demo_device_command },
+	{ "demo enrol", "make a device and let it join", demo_enrol_command },
+	{ "demo stop", "end all that a demo started", demo_stop_command },
+	{ "demo-relay", NULL, demo_relay_command },
+	{ "demo-supervise", NULL, demo_supervise_command },
 };
 
 static int

@@ -135,22 +135,46 @@ program_start(char *const argv[], const char *log, int signo, int pass,
 	return 0;
 }
 
-int
-program_wait(pid_t pid, uint64_t ms, int *ret, struct err *e)
+/* Until the process of this pidfd has ended. */
+static int
+wait_fd(int fd, pid_t pid, uint64_t ms, struct err *e)
 {
-	struct pollfd p = { .events = POLLIN };
-	AUTO_FD fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int status, n;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int n = poll(&p, 1, ms < INT_MAX ? (int)ms : INT_MAX);
 
-	if (fd == -1)
-		return err_errno(e, ERR_LOCAL, "process %d", (int)pid);
-	p.fd = fd;
-	n = poll(&p, 1, ms < INT_MAX ? (int)ms : INT_MAX);
 	if (n == -1)
 		return err_errno(e, ERR_LOCAL, "process %d", (int)pid);
 	if (n == 0)
 		return err_set(e, ERR_RETRY, "still running after %llu ms",
 		    (unsigned long long)ms);
+	return 0;
+}
+
+int
+program_end(pid_t pid, int signo, uint64_t ms, struct err *e)
+{
+	AUTO_FD fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd == -1 && errno == ESRCH)
+		return 0;
+	if (fd == -1 ||
+	    (signo != 0 &&
+		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0) == -1 &&
+		errno != ESRCH))
+		return err_errno(e, ERR_LOCAL, "process %d", (int)pid);
+	return wait_fd(fd, pid, ms, e);
+}
+
+int
+program_wait(pid_t pid, uint64_t ms, int *ret, struct err *e)
+{
+	AUTO_FD fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int status;
+
+	if (fd == -1)
+		return err_errno(e, ERR_LOCAL, "process %d", (int)pid);
+	if (wait_fd(fd, pid, ms, e) == -1)
+		return -1;
 	if (waitpid(pid, &status, 0) != pid)
 		return err_errno(e, ERR_LOCAL, "process %d", (int)pid);
 	*ret = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

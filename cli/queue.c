@@ -1,0 +1,356 @@
+/* `waybill queue`: what the registrar's control socket tells, for people. */
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "common/sys/conf.h"
+#include "common/sys/control.h"
+
+#define CONF_DEFAULT "/etc/waybill/registrar.yaml"
+#define PAGE	     500
+
+enum { OPT_JSON = 0x100, OPT_CONFIG, OPT_SOCKET };
+
+struct args {
+	const char *conf, *socket, *id;
+	bool json, wants_id;
+};
+
+static const struct argp_option options[] = {
+	{ "json", OPT_JSON, NULL, 0, "One JSON object instead of a table", 0 },
+	{ "config", OPT_CONFIG, "FILE", 0,
+	    "The registrar's configuration (" CONF_DEFAULT ")", 0 },
+	{ "socket", OPT_SOCKET, "PATH", 0,
+	    "The registrar's control socket, instead of --config", 0 },
+	{ 0 },
+};
+
+static error_t
+on_option(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case OPT_JSON:
+		a->json = true;
+		return 0;
+	case OPT_CONFIG:
+		a->conf = arg;
+		return 0;
+	case OPT_SOCKET:
+		a->socket = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!a->wants_id || a->id != NULL)
+			argp_error(state, "'%s' is not expected here", arg);
+		a->id = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->wants_id && a->id == NULL)
+			argp_error(state, "which request?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* ---- asking ---------------------------------------------------------- */
+
+/* malloc'd path of the control socket. */
+static char *
+socket_of(const struct args *a, struct err *e)
+{
+	return a->socket != NULL ? xstrdup(a->socket)
+				 : conf_value(a->conf, "control", "socket", e);
+}
+
+/* An object, or the error that the registrar says. */
+static json_t *
+ask(const char *socket, const char *path, struct err *e)
+{
+	int status = 0;
+	AUTO(json_t) j = control_call(socket, "GET", path, NULL, &status, e);
+	const char *why;
+
+	if (j == NULL)
+		return NULL;
+	if (status == 200 && json_is_object(j))
+		return STEAL(j);
+	why = json_string_value(json_object_get(j, "error"));
+	err_set(e, status == 404 ? ERR_INPUT : ERR_LOCAL, "%s",
+	    why != NULL ? why : "the registrar answers otherwise than agreed");
+	return NULL;
+}
+
+static uint64_t
+number_of(const json_t *j, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(j, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* "-" if there is none. */
+static const char *
+text_of(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s != NULL ? s : "-";
+}
+
+/* Appends a page's entries to all; *ret_first is where the next one begins, 0
+ * after the last. */
+static int
+ask_page(const char *socket, uint64_t *first, json_t *all, struct err *e)
+{
+	char path[64];
+	AUTO(json_t) page = NULL;
+	const json_t *entries;
+	uint64_t last;
+
+	snprintf(path, sizeof(path), "/v1/queue?first=%llu&max=%d",
+	    (unsigned long long)*first, PAGE);
+	if ((page = ask(socket, path, e)) == NULL)
+		return -1;
+	entries = json_object_get(page, "entries");
+	last = number_of(
+	    json_array_get(entries, json_array_size(entries) - 1), "number");
+	json_array_extend(all, (json_t *)(intptr_t)entries);
+	/* Never back: an answer that repeats itself must not keep us. */
+	*first = json_is_true(json_object_get(page, "more")) && last >= *first
+	    ? last + 1
+	    : 0;
+	return 0;
+}
+
+static json_t *
+ask_list(const char *socket, struct err *e)
+{
+	AUTO(json_t) all = json_array();
+	AUTO(json_t) status = ask(socket, "/v1/status", e);
+	uint64_t first = 0;
+
+	if (status == NULL)
+		return NULL;
+	do {
+		if (ask_page(socket, &first, all, e) == -1)
+			return NULL;
+	} while (first != 0);
+	return json_pack("{s:O, s:O}", "entries", all, "status", status);
+}
+
+/* ---- telling --------------------------------------------------------- */
+
+static int
+print_json(const json_t *j)
+{
+	struct buf out AUTO_BUF = { 0 };
+
+	json_format(&out, j);
+	fputs(buf_cstr(&out), stdout);
+	return cli_flush();
+}
+
+/* "5s ago", of RFC 3339 text. */
+static void
+ago(char ret[32], const char *when)
+{
+	uint64_t now = clock_now().time;
+	char text[16];
+	struct tm tm = { 0 };
+	time_t t;
+
+	ret[0] = '\0';
+	if (strptime(when, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL)
+		return;
+	t = timegm(&tm);
+	if (t < 0)
+		return;
+	duration_format(text, now > (uint64_t)t ? now - (uint64_t)t : 0);
+	snprintf(ret, 32, "%s ago", text);
+}
+
+static void
+add_entry(struct table *t, const json_t *en)
+{
+	char age[16], copies[24], step[24], last[32], state[64];
+
+	snprintf(state, sizeof(state), "%s%s%s", text_of(en, "state"),
+	    json_is_true(json_object_get(en, "held")) ? " (held)" : "",
+	    json_is_true(json_object_get(en, "late")) ? " (late)" : "");
+	snprintf(step, sizeof(step), "%llu",
+	    (unsigned long long)number_of(en, "step"));
+	snprintf(copies, sizeof(copies), "%llu",
+	    (unsigned long long)number_of(en, "handouts"));
+	ago(last, text_of(en, "changed"));
+	table_add(t, text_of(en, "id"));
+	table_add(t, duration_format(age, number_of(en, "age")));
+	table_add(t, state);
+	table_add(t, text_of(en, "kind"));
+	table_add(t, text_of(en, "device"));
+	table_add(t, step);
+	table_add(t, copies);
+	table_add(t, last);
+}
+
+static void
+print_counts(const json_t *status)
+{
+	const json_t *service, *n;
+	const char *state;
+	const char *sep = "";
+	size_t i;
+
+	json_object_foreach(
+	    (json_t *)(intptr_t)json_object_get(status, "states"), state, n)
+	{
+		if (json_integer_value(n) == 0)
+			continue;
+		printf(
+		    "%s%lld %s", sep, (long long)json_integer_value(n), state);
+		sep = ", ";
+	}
+	printf("%s%llu %% full", *sep != '\0' ? "; " : "empty; ",
+	    (unsigned long long)number_of(status, "used_percent"));
+	json_array_foreach(json_object_get(status, "services"), i, service)
+	    printf("; link to %s %s", text_of(service, "name"),
+		text_of(service, "link"));
+	printf("; clock %s\n", text_of(status, "clock"));
+}
+
+static int
+print_list(const json_t *j)
+{
+	static const char *const titles[] = { "ID", "AGE", "STATE", "KIND",
+		"DEVICE", "STEP", "COPIES", "LAST" };
+	AUTO(table) t = table_new(titles, NELEMS(titles));
+	struct buf out AUTO_BUF = { 0 };
+	const json_t *en;
+	size_t i;
+
+	json_array_foreach(json_object_get(j, "entries"), i, en)
+	    add_entry(t, en);
+	table_format(t, &out);
+	fputs(buf_cstr(&out), stdout);
+	print_counts(json_object_get(j, "status"));
+	return cli_flush();
+}
+
+static void
+print_value(const char *name, const json_t *v)
+{
+	struct buf out AUTO_BUF = { 0 };
+
+	if (json_is_string(v))
+		str_escape(&out, json_string_value(v), json_string_length(v));
+	else if (json_is_integer(v))
+		buf_printf(&out, "%lld", (long long)json_integer_value(v));
+	else if (json_is_true(v))
+		buf_add_str(&out, "yes");
+	else
+		return;
+	printf("%-12s %s\n", name, buf_cstr(&out));
+}
+
+/* A table of these members of each object, after a title. */
+static void
+print_objects(
+    const char *title, const json_t *objects, const char *const *keys, size_t n)
+{
+	AUTO(table) t = table_new(keys, n);
+	struct buf out AUTO_BUF = { 0 };
+	const json_t *o;
+	char number[24];
+	size_t i, k;
+
+	json_array_foreach(objects, i, o) for (k = 0; k < n; k++)
+	{
+		snprintf(number, sizeof(number), "%llu",
+		    (unsigned long long)number_of(o, keys[k]));
+		table_add(t,
+		    json_is_integer(json_object_get(o, keys[k]))
+			? number
+			: text_of(o, keys[k]));
+	}
+	table_format(t, &out);
+	printf("\n%s\n%s", title, buf_cstr(&out));
+}
+
+static int
+print_show(const json_t *j)
+{
+	static const char *const fields[] = { "id", "kind", "step", "state",
+		"held", "late", "device", "received", "changed", "deadline",
+		"handouts", "carrier", "parent", "replaces", "replaced_by",
+		"answer", "reason" };
+	static const char *const facts[] = { "name", "level", "value" };
+	static const char *const history[] = { "time", "quality", "event",
+		"who", "detail" };
+	const json_t *en = json_object_get(j, "entry");
+	size_t i;
+
+	for (i = 0; i < NELEMS(fields); i++)
+		print_value(fields[i], json_object_get(en, fields[i]));
+	print_objects(
+	    "Facts", json_object_get(j, "facts"), facts, NELEMS(facts));
+	print_objects(
+	    "History", json_object_get(j, "history"), history, NELEMS(history));
+	return cli_flush();
+}
+
+/* ---- commands -------------------------------------------------------- */
+
+int
+queue_list_command(int argc, char **argv)
+{
+	struct argp argp = { options, on_option, "",
+		"Shows the requests that the site holds, oldest first." };
+	struct args a = { .conf = CONF_DEFAULT };
+	struct err e = ERR_INIT;
+	AUTO(char) socket = NULL;
+	AUTO(json_t) j = NULL;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if ((socket = socket_of(&a, &e)) == NULL ||
+	    (j = ask_list(socket, &e)) == NULL)
+		return cli_fail(&e);
+	return a.json ? print_json(j) : print_list(j);
+}
+
+/* An ID goes into a path: letters, digits and '-' are all it may have. */
+static bool
+id_plausible(const char *id)
+{
+	size_t n = strspn(id,
+	    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+
+	return n > 0 && n <= 40 && id[n] == '\0';
+}
+
+int
+queue_show_command(int argc, char **argv)
+{
+	struct argp argp = { options, on_option, "ID",
+		"Shows all that is known of one request: what stands in it, "
+		"who judged what, and its history." };
+	struct args a = { .conf = CONF_DEFAULT, .wants_id = true };
+	struct err e = ERR_INIT;
+	AUTO(char) socket = NULL;
+	AUTO(json_t) j = NULL;
+	char path[64];
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (!id_plausible(a.id)) {
+		err_set(&e, ERR_USAGE, "'%s' is no id", a.id);
+		return cli_fail(&e);
+	}
+	snprintf(path, sizeof(path), "/v1/queue/%s", a.id);
+	if ((socket = socket_of(&a, &e)) == NULL ||
+	    (j = ask(socket, path, &e)) == NULL)
+		return cli_fail(&e);
+	return a.json ? print_json(j) : print_show(j);
+}
