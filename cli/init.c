@@ -1,6 +1,7 @@
 /* `waybill init ra|site`: options, and which of its jobs they ask for. */
 #include "cli/init.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "cli/programs.h"
@@ -126,6 +127,7 @@ on_slot(const struct slot *slots, size_t n, int key, char *arg,
 	for (i = 0; i < n; i++) {
 		if (slots[i].key != key)
 			continue;
+		assert(slots[i].words != NULL || slots[i].value != NULL);
 		if (slots[i].words != NULL)
 			add(slots[i].words, arg, state);
 		else
