@@ -1,0 +1,447 @@
+#include "tests/unit/ra_lab.h"
+#include "ra/answer.h"
+#include "ra/judge.h"
+
+static struct lab *lab;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	lab = lab_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	lab_free(lab);
+	return 0;
+}
+
+static struct denylist *
+deny(const char *line)
+{
+	struct err e = ERR_INIT;
+	struct denylist *d;
+
+	lab_write(lab, "deny", bytes_of(line, strlen(line)));
+	if ((d = denylist_load(lab_path(lab, "deny"), &e)) == NULL)
+		fail_msg("%s", e.msg);
+	return d;
+}
+
+static struct entry_header
+header(void)
+{
+	struct entry_header h = { .id = 1, .kind = ENTRY_CMP };
+
+	h.received = clock_now();
+	facts_set(&h.facts, "vendor", FACT_END_TO_END, "forged");
+	facts_set(&h.facts, "tls.same-signer", FACT_END_TO_END, "yes");
+	return h;
+}
+
+static int
+judge(const struct entry_header *h, struct bytes octets, struct verdict *v,
+    struct cmp_msg **ret_m, struct err *e)
+{
+	struct judge j = { lab->vendors, NULL, "Plant" };
+	struct stamp now = clock_now();
+
+	*ret_m = lab_parse(octets);
+	return judge_request(&j, h, *ret_m, &now, v, e);
+}
+
+/* ---- granting ---------------------------------------------------------- */
+
+static void
+expect_attribute(const X509_NAME *n, int nid, const char *want)
+{
+	char text[80] = "";
+
+	X509_NAME_get_text_by_NID((X509_NAME *)n, nid, text, sizeof(text));
+	assert_string_equal(text, want);
+}
+
+static void
+expect_fact(const struct facts *f, const char *name, enum fact_level level,
+    const char *value)
+{
+	const struct fact *i = facts_get(f, name);
+
+	assert_non_null(i);
+	assert_int_equal(i->level, level);
+	if (value != NULL)
+		assert_string_equal(i->value, value);
+}
+
+static void
+test_grant(void **state)
+{
+	static const struct {
+		struct lab_ask ask;
+		const char *cn;
+		long id;
+	} cases[] = {
+		{ { .type = CMP_IR }, "WB-0001", 0 },
+		{ { .type = CMP_IR, .cn = "pump 3" }, "pump 3", 0 },
+		{ { .type = CMP_CR, .serial = "WB-0001" }, "WB-0001", 0 },
+		{ { .type = CMP_P10CR, .cn = "x" }, "x", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct buf octets AUTO_BUF = { 0 };
+		struct verdict v AUTO_VERDICT = { 0 };
+		struct entry_header h = header();
+		struct err e = ERR_INIT;
+		AUTO(cmp_msg) m = NULL;
+
+		lab_request(lab, &cases[i].ask, &octets);
+		if (judge(&h, buf_bytes(&octets), &v, &m, &e) == -1)
+			fail_msg("%zu: %s", i, e.msg);
+		expect_attribute(v.subject, NID_commonName, cases[i].cn);
+		expect_attribute(v.subject, NID_serialNumber, "WB-0001");
+		expect_attribute(v.subject, NID_organizationName, "Plant");
+		assert_int_equal(v.request.id, cases[i].id);
+		assert_int_equal(EVP_PKEY_eq(v.request.pubkey, lab->key), 1);
+		assert_string_equal(v.serial, "WB-0001");
+	}
+}
+
+/* What the header claims beyond the registrar's word is not believed. */
+static void
+test_facts_are_recomputed(void **state)
+{
+	struct lab_ask ask = { .type = CMP_IR, .profile = "tls" };
+	struct buf octets AUTO_BUF = { 0 };
+	struct verdict v AUTO_VERDICT = { 0 };
+	struct entry_header h = header();
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+
+	(void)state;
+	lab_request(lab, &ask, &octets);
+	assert_int_equal(judge(&h, buf_bytes(&octets), &v, &m, &e), 0);
+	expect_fact(&v.facts, "vendor", FACT_END_TO_END, "acme");
+	expect_fact(&v.facts, "profile", FACT_END_TO_END, "tls");
+	expect_fact(
+	    &v.facts, "idevid.subject-serial", FACT_END_TO_END, "WB-0001");
+	expect_fact(&v.facts, "idevid.issuer", FACT_END_TO_END, NULL);
+	expect_fact(&v.facts, "idevid.serial", FACT_END_TO_END, NULL);
+	expect_fact(&v.facts, "signer.spki", FACT_END_TO_END, NULL);
+	expect_fact(&v.facts, "tls.same-signer", FACT_REGISTRAR, "yes");
+	expect_fact(&v.facts, "time.quality", FACT_REGISTRAR, NULL);
+}
+
+/* A header with as many facts as there may be leaves room for ours. */
+static void
+test_facts_always_fit(void **state)
+{
+	struct lab_ask ask = { .type = CMP_IR };
+	struct buf octets AUTO_BUF = { 0 };
+	struct verdict v AUTO_VERDICT = { 0 };
+	struct entry_header h = header();
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+	char name[16];
+
+	(void)state;
+	for (unsigned i = 0; h.facts.n < FACTS_MAX; i++) {
+		snprintf(name, sizeof(name), "x%u", i);
+		facts_set(&h.facts, name, FACT_REGISTRAR, "");
+	}
+	lab_request(lab, &ask, &octets);
+	assert_int_equal(judge(&h, buf_bytes(&octets), &v, &m, &e), 0);
+	expect_fact(&v.facts, "vendor", FACT_END_TO_END, "acme");
+}
+
+/* ---- refusing ---------------------------------------------------------- */
+
+/* Octets that are changed, or what judges them is. */
+struct refusal {
+	const char *what;
+	struct lab_ask ask;
+	enum { AS_IT_IS, STRANGER, TAMPERED, EXPIRED, DENIED, NO_SERIAL } how;
+	bool in_body;
+	uint32_t fail;
+	const char *reason; /* is part of the message */
+};
+
+static const struct refusal refusals[] = {
+	{ "unknown vendor", { .type = CMP_IR }, STRANGER, false,
+	    CMP_SIGNER_NOT_TRUSTED, "certificate" },
+	{ "tampered", { .type = CMP_IR }, TAMPERED, false,
+	    CMP_BAD_MESSAGE_CHECK, "protection" },
+	{ "no serial number", { .type = CMP_IR }, NO_SERIAL, false,
+	    CMP_NOT_AUTHORIZED, "serialNumber" },
+	{ "denied device", { .type = CMP_IR }, DENIED, false,
+	    CMP_NOT_AUTHORIZED, "WB-0001" },
+	{ "kur", { .type = CMP_KUR }, AS_IT_IS, false, CMP_BAD_REQUEST,
+	    "kur is not served" },
+	{ "deadline passed", { .type = CMP_IR }, EXPIRED, true, CMP_BAD_TIME,
+	    "expired" },
+	{ "other serial", { .type = CMP_IR, .serial = "WB-0002" }, AS_IT_IS,
+	    true, CMP_BAD_CERT_TEMPLATE, "not the IDevID's" },
+	{ "other serial, p10cr", { .type = CMP_P10CR, .serial = "WB-0002" },
+	    AS_IT_IS, true, CMP_BAD_CERT_TEMPLATE, "not the IDevID's" },
+	{ "control characters", { .type = CMP_IR, .cn = "a\nb" }, AS_IT_IS,
+	    true, CMP_BAD_CERT_TEMPLATE, "printable" },
+};
+
+/* One octet of the body: the last of the template's common name. */
+static void
+tamper(struct buf *octets)
+{
+	uint8_t *at = memmem(octets->data, octets->len, "pump", 4);
+
+	assert_non_null(at);
+	at[3] ^= 1;
+}
+
+static void
+refuse(const struct refusal *r)
+{
+	struct judge j = { lab->vendors, NULL, NULL };
+	struct stamp now = clock_now();
+	struct buf octets AUTO_BUF = { 0 };
+	struct verdict v AUTO_VERDICT = { 0 };
+	struct entry_header h = header();
+	struct err e = ERR_INIT;
+	struct lab_ask ask = r->ask;
+	AUTO(cmp_msg) m = NULL;
+	AUTO(denylist) denied = NULL;
+	AUTO(signer) other = NULL;
+
+	if (r->how == STRANGER)
+		ask.device = other = lab_device(&lab->stranger, "WB-0001");
+	if (r->how == NO_SERIAL)
+		ask.device = other = lab_device(&lab->vendor_sub, NULL);
+	if (r->how == DENIED)
+		j.denied = denied = deny("subject-serial WB-0001\n");
+	if (r->how == EXPIRED)
+		h.deadline = now.time - 1;
+	if (r->how == TAMPERED)
+		ask.cn = "pump";
+	lab_request(lab, &ask, &octets);
+	if (r->how == TAMPERED)
+		tamper(&octets);
+	m = lab_parse(buf_bytes(&octets));
+	if (judge_request(&j, &h, m, &now, &v, &e) == 0)
+		fail_msg("%s: granted", r->what);
+	if (e.fail != r->fail || v.in_body != r->in_body ||
+	    strstr(e.msg, r->reason) == NULL)
+		fail_msg("%s: fail %x in_body %d: %s", r->what, e.fail,
+		    v.in_body, e.msg);
+}
+
+static void
+test_refusals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NELEMS(refusals); i++)
+		refuse(&refusals[i]);
+}
+
+/* Header, protection and trust are told by `error`, the body by ip or cp. */
+static void
+test_shape_of_refusals(void **state)
+{
+	static const struct {
+		enum cmp_body type;
+		bool in_body;
+		enum cmp_body want;
+	} cases[] = {
+		{ CMP_IR, true, CMP_IP },
+		{ CMP_P10CR, true, CMP_CP },
+		{ CMP_IR, false, CMP_ERROR },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct lab_ask ask = { .type = cases[i].type };
+		struct answerer a = { .signer = lab->service };
+		struct buf octets AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+		struct err e = ERR_INIT, why = ERR_INIT;
+		AUTO(cmp_msg) m = NULL, answer = NULL;
+
+		err_fail(&why, ERR_POLICY, CMP_BAD_CERT_TEMPLATE, "no");
+		lab_request(lab, &ask, &octets);
+		m = lab_parse(buf_bytes(&octets));
+		assert_int_equal(
+		    answer_refused(&a, m, cases[i].in_body, &why, &out, &e), 0);
+		answer = lab_parse(buf_bytes(&out));
+		assert_int_equal(cmp_body(answer), cases[i].want);
+		assert_int_equal(cmp_verify(answer, lab->service->cert, &e), 0);
+		assert_true(
+		    bytes_eq(cmp_recip_nonce(answer), cmp_sender_nonce(m)));
+		assert_true(bytes_eq(
+		    cmp_transaction_id(answer), cmp_transaction_id(m)));
+	}
+}
+
+/* DESIGN 9: an IDevID that has expired on the way was good when its registrar,
+ * with a clock that was being disciplined, took it in. */
+static void
+test_attested_time(void **state)
+{
+	uint64_t now = clock_now().time;
+	struct lab_want w = { .cn = "device",
+		.serial = "WB-0001",
+		.from = now - 3600,
+		.to = now - 600 };
+	AUTO(signer) old = lab_signer(&w, &lab->vendor_sub);
+	static const struct {
+		enum clock_quality quality;
+		int ahead, rc;
+	} cases[] = {
+		{ CLOCK_SYNC, -1200, 0 },
+		{ CLOCK_RTC, -1200, -1 },
+		{ CLOCK_SYNC, -60, -1 },
+		/* From the future: no time that could be attested. */
+		{ CLOCK_SYNC, 86400, -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct lab_ask ask = { .type = CMP_IR, .device = old };
+		struct buf octets AUTO_BUF = { 0 };
+		struct verdict v AUTO_VERDICT = { 0 };
+		struct entry_header h = header();
+		struct err e = ERR_INIT;
+		AUTO(cmp_msg) m = NULL;
+
+		h.received.quality = cases[i].quality;
+		h.received.time = now + (uint64_t)(int64_t)cases[i].ahead;
+		lab_request(lab, &ask, &octets);
+		if (judge(&h, buf_bytes(&octets), &v, &m, &e) != cases[i].rc)
+			fail_msg("%zu: %s", i, e.msg);
+	}
+}
+
+/* ---- certConf ---------------------------------------------------------- */
+
+struct exchange {
+	struct cmp_msg *request, *answer, *conf;
+	X509 *cert;
+};
+
+static void
+exchange_done(struct exchange *x)
+{
+	cmp_free(x->request);
+	cmp_free(x->answer);
+	cmp_free(x->conf);
+	X509_free(x->cert);
+}
+
+static void
+exchange(bool accept, struct exchange *x)
+{
+	struct lab_want w = { .cn = "issued" };
+	struct lab_ask ask = { .type = CMP_IR, .no_implicit = true };
+	struct answerer a = { .signer = lab->service };
+	struct buf octets AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct buf conf AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	x->cert = lab_cert(&w, lab->key, &lab->ca);
+	lab_request(lab, &ask, &octets);
+	x->request = lab_parse(buf_bytes(&octets));
+	assert_int_equal(answer_issued(&a, x->request, x->cert, &out, &e), 0);
+	x->answer = lab_parse(buf_bytes(&out));
+	assert_false(cmp_implicit_confirm(x->answer));
+	lab_certconf(lab, x->answer, x->cert, accept, &conf);
+	x->conf = lab_parse(buf_bytes(&conf));
+}
+
+static void
+test_confirmations(void **state)
+{
+	struct exchange x = { NULL }, other = { NULL };
+	struct entry_header h = header();
+	struct cmp_certconf c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	exchange(true, &x);
+	exchange(false, &other);
+	{
+		struct verdict v AUTO_VERDICT = { 0 };
+
+		assert_int_equal(
+		    judge_confirm(&h, x.conf, x.request, &v, &c, &e), 0);
+		assert_int_equal(c.status, CMP_ACCEPTED);
+		assert_int_equal(
+		    judge_confirmed(x.conf, &c, x.answer, x.cert, &e), 0);
+		/* Of another certificate, or to another answer. */
+		assert_int_equal(
+		    judge_confirmed(x.conf, &c, x.answer, other.cert, &e), -1);
+		assert_int_equal(e.fail, CMP_BAD_CERT_ID);
+		assert_int_equal(
+		    judge_confirmed(x.conf, &c, other.answer, x.cert, &e), -1);
+		assert_int_equal(e.fail, CMP_BAD_RECIPIENT_NONCE);
+	}
+	{
+		struct verdict v AUTO_VERDICT = { 0 };
+
+		assert_int_equal(
+		    judge_confirm(&h, x.conf, other.request, &v, &c, &e), -1);
+		assert_int_equal(e.fail, CMP_BAD_REQUEST);
+	}
+	{
+		struct verdict v AUTO_VERDICT = { 0 };
+
+		assert_int_equal(
+		    judge_confirm(&h, other.conf, other.request, &v, &c, &e),
+		    0);
+		assert_int_equal(c.status, CMP_REJECTION);
+	}
+	exchange_done(&x);
+	exchange_done(&other);
+}
+
+static void
+test_confirmed_by_another_device(void **state)
+{
+	struct signer *mine = lab->device;
+	AUTO(signer) other = lab_device(&lab->vendor_sub, "WB-0002");
+	struct exchange x = { NULL };
+	struct entry_header h = header();
+	struct verdict v AUTO_VERDICT = { 0 };
+	struct buf conf AUTO_BUF = { 0 };
+	struct cmp_certconf c;
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+
+	(void)state;
+	exchange(true, &x);
+	lab->device = other;
+	lab_certconf(lab, x.answer, x.cert, true, &conf);
+	lab->device = mine;
+	m = lab_parse(buf_bytes(&conf));
+	assert_int_equal(judge_confirm(&h, m, x.request, &v, &c, &e), -1);
+	assert_int_equal(e.fail, CMP_NOT_AUTHORIZED);
+	exchange_done(&x);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_grant),
+		TEST(test_facts_are_recomputed),
+		TEST(test_facts_always_fit),
+		TEST(test_refusals),
+		TEST(test_shape_of_refusals),
+		TEST(test_attested_time),
+		TEST(test_confirmations),
+		TEST(test_confirmed_by_another_device),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1056 @@
+/*
+ * A real waybill-ra, whose path is the first argument, and sites that speak to
+ * it over TLS on the loopback.
+ */
+#include "tests/unit/ra_lab.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "common/link/frame.h"
+#include "common/link/wire.h"
+#include "common/sys/control.h"
+#include "ra/judge.h"
+#include "ra/ledger.h"
+
+#define LIMIT_MS 10000
+#define NO_CLOCK "WAYBILL_CLOCK=none"
+#define CLOCK	 "WAYBILL_CLOCK=sync"
+
+static const char *program;
+static struct lab *lab;
+static struct loop *loop;
+
+/* ---- the RA ------------------------------------------------------------ */
+
+static struct {
+	pid_t pid;
+	char url[64];
+} ra;
+
+static void
+configure(const char *ca_key)
+{
+	struct buf y AUTO_BUF = { 0 };
+	const char *d = lab->dir;
+
+	buf_printf(&y,
+	    "name: ra\n"
+	    "listen: [tls+tcp://127.0.0.1:0]\n"
+	    "key: %s/service.key\ncertificate: %s/service.crt\n"
+	    "domain-ca: %s/root.crt\nsites: %s/sites\n",
+	    d, d, d, d);
+	buf_printf(&y,
+	    "link: {key: %s/link-ra.key, certificate: %s/link-ra.crt, "
+	    "ca: %s/link-ca.crt}\n"
+	    "vendors: [{name: acme, anchor: %s/vendor.crt}]\n",
+	    d, d, d, d);
+	buf_printf(&y,
+	    "store: {directory: %s/store, seal: %s/seal.key, map-size: 8MiB}\n"
+	    "ca: {key: %s/%s, certificate: %s/ca.crt, lifetime: 30d, "
+	    "organization: Plant}\n"
+	    "control: {socket: %s/control}\n",
+	    d, d, d, ca_key, d, d);
+	lab_write(lab, "ra.yaml", buf_bytes(&y));
+}
+
+static pid_t
+spawn(const char *clock, const char *option)
+{
+	const char *argv[] = { program, "--config", lab_path(lab, "ra.yaml"),
+		option, NULL };
+	char *env[] = { (char *)clock, NULL };
+	posix_spawn_file_actions_t fa;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, STDERR_FILENO,
+	    lab_path(lab, "log"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(
+	    &fa, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	assert_int_equal(
+	    posix_spawn(&pid, program, &fa, NULL, (char **)argv, env), 0);
+	posix_spawn_file_actions_destroy(&fa);
+	return pid;
+}
+
+/* Whether its log says this; *ret_at, if it is not NULL, is where. */
+static bool
+logged(const char *what, char *ret_line, size_t size)
+{
+	struct buf text AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+	const char *at;
+
+	if (file_read(lab_path(lab, "log"), 1 << 20, &text, &e) == -1 ||
+	    (at = strstr(buf_cstr(&text), what)) == NULL)
+		return false;
+	str_copy(ret_line, size, at);
+	return true;
+}
+
+/* A process tells by its log alone that it is ready. */
+static void
+await_log(const char *what, char *ret_line, size_t size)
+{
+	uint64_t until = clock_mono_ms() + LIMIT_MS;
+
+	while (!logged(what, ret_line, size)) {
+		if (clock_mono_ms() > until ||
+		    waitpid(ra.pid, NULL, WNOHANG) == ra.pid)
+			fail_msg("the RA never said \"%s\"", what);
+		usleep(2000);
+	}
+}
+
+static void
+ra_start(const char *clock)
+{
+	char line[512], *port;
+
+	ra.pid = spawn(clock, NULL);
+	await_log("event=ra.ready", line, sizeof(line));
+	port = strstr(line, "port=");
+	assert_non_null(port);
+	snprintf(
+	    ra.url, sizeof(ra.url), "tls+tcp://127.0.0.1:%d", atoi(port + 5));
+}
+
+/* How it ended: an exit code, or minus the signal. */
+static int
+ended(pid_t pid)
+{
+	uint64_t until = clock_mono_ms() + LIMIT_MS;
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		if (clock_mono_ms() > until) {
+			kill(pid, SIGKILL);
+			fail_msg("the RA does not end");
+		}
+		usleep(2000);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int
+ra_stop(int signo)
+{
+	pid_t pid = ra.pid;
+
+	ra.pid = 0;
+	kill(pid, signo);
+	return ended(pid);
+}
+
+/* ---- sites ------------------------------------------------------------- */
+
+struct site {
+	const char *name;
+	struct wire_client *w;
+	bool up;
+	uint64_t tag;
+};
+
+/* One question to the RA. */
+struct question {
+	bool answered;
+	struct buf reply;
+	struct err e;
+};
+
+static bool expired;
+
+static void
+on_expired(void *arg)
+{
+	(void)arg;
+	expired = true;
+	loop_stop(loop);
+}
+
+static void
+run_until(const bool *flag)
+{
+	struct timer *t = timer_new(loop, on_expired, NULL);
+
+	expired = false;
+	timer_set(t, LIMIT_MS);
+	while (!*flag && !expired)
+		loop_run(loop);
+	timer_free(t);
+	if (!*flag)
+		fail_msg("still waiting after %d ms", LIMIT_MS);
+}
+
+static void
+on_link(void *arg, bool up)
+{
+	struct site *s = arg;
+
+	s->up = up;
+	loop_stop(loop);
+}
+
+static void
+on_reply(void *arg, struct bytes reply, const struct err *e)
+{
+	struct question *q = arg;
+
+	q->answered = true;
+	if (e != NULL)
+		q->e = *e;
+	else
+		q->reply = bytes_dup(reply);
+	loop_stop(loop);
+}
+
+static void
+send_frame(struct site *s, const struct buf *frame, struct question *q)
+{
+	struct err e = ERR_INIT;
+
+	*q = (struct question){ .answered = false };
+	if (wire_send(s->w, buf_bytes(frame), LIMIT_MS, on_reply, q, &e) == -1)
+		fail_msg("%s", e.msg);
+}
+
+/* Waits for the reply, which is of this type; octets stay in q. */
+static void
+await_reply(struct question *q, enum frame_type type, struct frame *ret)
+{
+	struct err e = ERR_INIT;
+
+	run_until(&q->answered);
+	if (q->e.kind != ERR_NONE)
+		fail_msg("%s", q->e.msg);
+	if (frame_parse(buf_bytes(&q->reply), ret, &e) == -1)
+		fail_msg("%s", e.msg);
+	if (ret->type != type)
+		fail_msg("%s in place of %s: %s", frame_type_name(ret->type),
+		    frame_type_name(type),
+		    ret->type == FRAME_NACK ? ret->u.nack.reason : "");
+}
+
+static void
+ask(struct site *s, const struct buf *frame, enum frame_type type,
+    struct question *q, struct frame *ret)
+{
+	send_frame(s, frame, q);
+	await_reply(q, type, ret);
+}
+
+static void
+site_dial(struct site *s, const char *name)
+{
+	char file[2][64];
+	struct wire_client_conf c = { .url = ra.url,
+		.service = "ra",
+		.window = 8,
+		.reconnect_min_ms = 20,
+		.reconnect_max_ms = 100 };
+	struct err e = ERR_INIT;
+
+	*s = (struct site){ .name = name };
+	snprintf(file[0], sizeof(file[0]), "link-%s.key", name);
+	snprintf(file[1], sizeof(file[1]), "link-%s.crt", name);
+	c.tls = (struct wire_tls){ lab_path(lab, file[0]),
+		lab_path(lab, file[1]), lab_path(lab, "link-ca.crt") };
+	if (wire_dial(loop, &c, on_link, s, &s->w, &e) == -1)
+		fail_msg("%s", e.msg);
+	run_until(&s->up);
+}
+
+static void
+hello_frame(struct site *s, const struct signer *signer, struct buf *out)
+{
+	struct frame_hello h = { .service = "ra", .site_next_id = 100 };
+	struct err e = ERR_INIT;
+
+	str_copy(h.site, sizeof(h.site), s->name);
+	memcpy(h.site_epoch, lab->epoch, sizeof(h.site_epoch));
+	memcpy(h.nonce, "0123456789abcdef", sizeof(h.nonce));
+	assert_int_equal(
+	    frame_hello(FRAME_HELLO, ++s->tag, &h, signer, out, &e), 0);
+}
+
+/* The RA's own word of how far it has come. */
+static struct frame_hello
+site_hello(struct site *s)
+{
+	struct frame f AUTO_FRAME = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct frame_hello w;
+	struct question q;
+	struct err e = ERR_INIT;
+
+	hello_frame(s, lab->registrar, &out);
+	ask(s, &out, FRAME_WELCOME, &q, &f);
+	assert_int_equal(f.tag, s->tag);
+	assert_int_equal(sign_check(lab->service->cert, FRAME_HELLO_LABEL,
+			     f.u.hello.body, f.u.hello.sig, &e),
+	    0);
+	assert_int_equal(frame_hello_parse(f.u.hello.body, &w, &e), 0);
+	assert_memory_equal(w.nonce, "0123456789abcdef", sizeof(w.nonce));
+	assert_string_equal(w.site, s->name);
+	buf_done(&q.reply);
+	return w;
+}
+
+/* A first connection: dialled, known, greeted. */
+static void
+site_open(struct site *s)
+{
+	site_dial(s, LAB_SITE);
+	site_hello(s);
+}
+
+static void
+put_frame(
+    struct site *s, uint64_t id, const struct buf *octets, struct buf *out)
+{
+	struct lab_entry en;
+
+	lab_wrap(lab, lab->registrar, s->name, id, buf_bytes(octets), &en);
+	frame_put(++s->tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+	    buf_bytes(&en.sig), out);
+	lab_entry_done(&en);
+}
+
+/* What the one batch of a STORED says first. */
+static enum batch_code
+site_put(struct site *s, uint64_t id, const struct buf *octets)
+{
+	struct frame f AUTO_FRAME = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct batch b AUTO_BATCH = { 0 };
+	struct question q;
+	struct err e = ERR_INIT;
+	enum batch_code code;
+
+	put_frame(s, id, octets, &out);
+	ask(s, &out, FRAME_STORED, &q, &f);
+	if (batch_parse(f.u.answers.v[0].batch, &b, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_int_equal(b.items[0].id, id);
+	code = b.items[0].code;
+	buf_done(&q.reply);
+	return code;
+}
+
+/* The answer to `id`, wherever it stands after `since`; also its code. */
+static enum batch_code
+find_answer(const struct frame *f, uint64_t id, struct buf *ret, char *reason)
+{
+	enum batch_code code = 0;
+
+	for (size_t i = 0; i < f->u.answers.n; i++) {
+		const struct frame_batch *fb = &f->u.answers.v[i];
+		struct batch b AUTO_BATCH = { 0 };
+		struct err e = ERR_INIT;
+
+		assert_int_equal(sign_check(lab->service->cert, BATCH_LABEL,
+				     fb->batch, fb->sig, &e),
+		    0);
+		assert_int_equal(batch_parse(fb->batch, &b, &e), 0);
+		for (size_t k = 0; k < b.n; k++) {
+			struct digest d =
+			    digest_of(fb->answers[k].p, fb->answers[k].len);
+
+			if (!b.items[k].has_answer || b.items[k].id != id)
+				continue;
+			assert_true(digest_eq(&d, &b.items[k].answer));
+			buf_reset(ret);
+			buf_add(ret, fb->answers[k].p, fb->answers[k].len);
+			memcpy(reason, b.items[k].reason, 160);
+			code = b.items[k].code;
+		}
+	}
+	return code;
+}
+
+/* PULLs until the answer to `id` has come. */
+static enum batch_code
+site_answer(struct site *s, uint64_t id, struct buf *ret, char reason[160])
+{
+	uint64_t since = 0;
+	enum batch_code code = 0;
+
+	while (code == 0) {
+		struct frame f AUTO_FRAME = { 0 };
+		struct buf out AUTO_BUF = { 0 };
+		struct question q;
+
+		frame_pull(++s->tag, s->name, since, 8, &out);
+		ask(s, &out, FRAME_ANSWERS, &q, &f);
+		if (f.u.answers.n == 0)
+			fail_msg(
+			    "no answer to %llu came", (unsigned long long)id);
+		since += f.u.answers.n;
+		code = find_answer(&f, id, ret, reason);
+		buf_done(&q.reply);
+	}
+	return code;
+}
+
+/* ---- around each test -------------------------------------------------- */
+
+static void
+link_keys(const char *name, const char *san, const char *eku)
+{
+	struct lab_want w = { .cn = name, .san = san, .eku = eku };
+	AUTO(signer) s = lab_signer(&w, &lab->link);
+	char file[64];
+
+	snprintf(file, sizeof(file), "link-%s", name);
+	lab_save(lab, file, s->key, s->cert, NULL);
+}
+
+static int
+setup(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	lab = lab_new();
+	link_keys("ra", "URI:urn:waybill:service:ra", "serverAuth");
+	link_keys("berlin", LAB_SAN, "clientAuth");
+	link_keys("paris", "URI:urn:waybill:site:paris", "clientAuth");
+	configure("ca.key");
+	if ((loop = loop_new(&e)) == NULL)
+		fail_msg("%s", e.msg);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	if (ra.pid != 0)
+		ra_stop(SIGKILL);
+	loop_free(loop);
+	lab_free(lab);
+	return 0;
+}
+
+/* ---- answers ----------------------------------------------------------- */
+
+/* What a device would check of an ip or cp, and its certificate. */
+static X509 *
+check_issued(const struct buf *request, const struct buf *answer)
+{
+	AUTO(cmp_msg) req = lab_parse(buf_bytes(request));
+	AUTO(cmp_msg) m = lab_parse(buf_bytes(answer));
+	AUTO(trust) domain = trust_new();
+	struct cmp_response r = { 0 };
+	const char *anchor;
+	struct err e = ERR_INIT;
+	X509 *cert;
+
+	/* The chains must come along: the root alone is known here. */
+	assert_int_equal(
+	    trust_add_cert(domain, "domain", lab->root.cert, &e), 0);
+	if (cmp_read_response(m, &r, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_int_equal(r.status, CMP_ACCEPTED);
+	assert_non_null(r.cert);
+	if (cmp_verify(m, cmp_find_signer(m, NULL, &e), &e) == -1 ||
+	    trust_check(domain, cmp_find_signer(m, NULL, &e),
+		cmp_extra_certs(m), clock_now().time, &anchor, NULL,
+		&e) == -1 ||
+	    trust_check(domain, r.cert, cmp_extra_certs(m), clock_now().time,
+		&anchor, NULL, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_true(bytes_eq(cmp_transaction_id(m), cmp_transaction_id(req)));
+	assert_true(bytes_eq(cmp_recip_nonce(m), cmp_sender_nonce(req)));
+	assert_int_equal(cmp_implicit_confirm(m), cmp_implicit_confirm(req));
+	assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(r.cert), lab->key), 1);
+	cert = r.cert;
+	r.cert = NULL;
+	cmp_response_done(&r);
+	return cert;
+}
+
+static X509 *
+enrol(struct site *s, uint64_t id, const struct lab_ask *a, struct buf *request,
+    struct buf *answer)
+{
+	char reason[160];
+
+	lab_request(lab, a, request);
+	assert_int_equal(site_put(s, id, request), BATCH_STORED);
+	assert_int_equal(site_answer(s, id, answer, reason), BATCH_ANSWERED);
+	return check_issued(request, answer);
+}
+
+static json_t *
+control(const char *path)
+{
+	struct err e = ERR_INIT;
+	int status = 0;
+	json_t *j = control_call(
+	    lab_path(lab, "control"), "GET", path, NULL, &status, &e);
+
+	if (j == NULL)
+		fail_msg("%s: %s", path, e.msg);
+	assert_int_equal(status, 200);
+	return j;
+}
+
+static size_t
+issued(void)
+{
+	AUTO(json_t) j = control("/v1/issued");
+
+	return json_array_size(json_object_get(j, "issued"));
+}
+
+/* ---- tests ------------------------------------------------------------- */
+
+static void
+test_enrolment(void **state)
+{
+	static const struct lab_ask asks[] = {
+		{ .type = CMP_IR, .cn = "pump" },
+		{ .type = CMP_P10CR, .cn = "pump" },
+	};
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	for (size_t i = 0; i < NELEMS(asks); i++) {
+		struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+		AUTO(X509) cert = enrol(&s, i + 1, &asks[i], &request, &answer);
+		char text[CERT_TEXT_MAX];
+		uint64_t from, to, now = clock_now().time;
+		struct err e = ERR_INIT;
+
+		assert_string_equal(cert_subject_text(cert, text, sizeof(text)),
+		    "serialNumber=WB-0001,CN=pump,O=Plant");
+		assert_true(cert_may_sign(cert));
+		assert_false(cert_is_ca(cert));
+		assert_true(cert_has_eku(cert, NID_client_auth));
+		assert_int_not_equal(cert_ski(cert).len, 0);
+		assert_int_equal(cert_validity(cert, &from, &to, &e), 0);
+		assert_true(from <= now - 290 && from >= now - 400);
+		/* Not beyond the CA's end, a day ahead. */
+		assert_true(to <= now + 86400);
+	}
+	wire_hangup(s.w);
+	assert_int_equal(ra_stop(SIGTERM), 0);
+}
+
+/* The batches of a PULL, as they are in its frame. */
+static void
+pull_all(struct site *s, struct buf *ret)
+{
+	struct frame f AUTO_FRAME = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct question q;
+
+	frame_pull(77, s->name, 0, 0, &out);
+	ask(s, &out, FRAME_ANSWERS, &q, &f);
+	*ret = q.reply;
+}
+
+static void
+test_repeats_have_one_effect(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, first AUTO_BUF = { 0 };
+	struct buf again AUTO_BUF = { 0 }, before AUTO_BUF = { 0 };
+	struct buf after AUTO_BUF = { 0 };
+	char reason[160];
+	struct site s;
+	AUTO(X509) cert = NULL;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	cert = enrol(&s, 1, &a, &request, &first);
+	assert_int_equal(site_put(&s, 1, &request), BATCH_DUPLICATE);
+	assert_int_equal(issued(), 1);
+	pull_all(&s, &before);
+	wire_hangup(s.w);
+
+	/* As if the power had gone. */
+	assert_int_equal(ra_stop(SIGKILL), -SIGKILL);
+	ra_start(CLOCK);
+	site_open(&s);
+	pull_all(&s, &after);
+	assert_true(bytes_eq(buf_bytes(&before), buf_bytes(&after)));
+	assert_int_equal(site_put(&s, 1, &request), BATCH_DUPLICATE);
+	assert_int_equal(site_answer(&s, 1, &again, reason), BATCH_ANSWERED);
+	assert_true(bytes_eq(buf_bytes(&first), buf_bytes(&again)));
+	assert_int_equal(issued(), 1);
+	wire_hangup(s.w);
+}
+
+static void
+test_pull_wakes(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct buf answer AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+	uint64_t started = clock_mono_ms();
+	char reason[160];
+	struct question q;
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	frame_pull(++s.tag, s.name, 0, 20, &out);
+	send_frame(&s, &out, &q);
+	lab_request(lab, &a, &request);
+	assert_int_equal(site_put(&s, 1, &request), BATCH_STORED);
+	assert_false(q.answered);
+	await_reply(&q, FRAME_ANSWERS, &f);
+	assert_int_equal(find_answer(&f, 1, &answer, reason), BATCH_ANSWERED);
+	assert_true(clock_mono_ms() - started < LIMIT_MS);
+	buf_done(&q.reply);
+	wire_hangup(s.w);
+}
+
+static void
+expect_confirm(const char *want)
+{
+	AUTO(json_t) j = control("/v1/entries");
+	json_t *first = json_array_get(json_object_get(j, "entries"), 0);
+
+	assert_string_equal(
+	    json_string_value(json_object_get(first, "confirm")), want);
+}
+
+static void
+test_certconf(void **state)
+{
+	static const struct {
+		bool accept;
+		const char *want;
+	} cases[] = { { true, "confirmed" }, { false, "rejected" } };
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct lab_ask a = { .type = CMP_IR, .no_implicit = true };
+		struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+		struct buf conf AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+		struct buf pkiconf AUTO_BUF = { 0 };
+		struct frame f AUTO_FRAME = { 0 };
+		AUTO(cmp_msg) ip = NULL, pc = NULL, cm = NULL;
+		AUTO(X509) cert = NULL;
+		struct lab_entry en;
+		struct question q;
+		struct err e = ERR_INIT;
+		char reason[160];
+		struct site s;
+
+		if (i > 0) {
+			void *none = NULL;
+
+			teardown(&none);
+			setup(&none);
+		}
+		ra_start(CLOCK);
+		site_open(&s);
+		cert = enrol(&s, 1, &a, &request, &answer);
+		expect_confirm("unconfirmed");
+		ip = lab_parse(buf_bytes(&answer));
+		lab_certconf(lab, ip, cert, cases[i].accept, &conf);
+		lab_wrap(lab, lab->registrar, s.name, 2, buf_bytes(&conf), &en);
+		en.h.step = 1;
+		en.h.parent = 1;
+		lab_entry_sign(&en, lab->registrar);
+		frame_put(++s.tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+		    buf_bytes(&en.sig), &out);
+		ask(&s, &out, FRAME_STORED, &q, &f);
+		buf_done(&q.reply);
+		assert_int_equal(
+		    site_answer(&s, 2, &pkiconf, reason), BATCH_ANSWERED);
+		pc = lab_parse(buf_bytes(&pkiconf));
+		cm = lab_parse(buf_bytes(&conf));
+		assert_int_equal(cmp_body(pc), CMP_PKICONF);
+		assert_int_equal(cmp_verify(pc, lab->service->cert, &e), 0);
+		assert_true(
+		    bytes_eq(cmp_recip_nonce(pc), cmp_sender_nonce(cm)));
+		expect_confirm(cases[i].want);
+		lab_entry_done(&en);
+		wire_hangup(s.w);
+	}
+}
+
+/* A certConf without a certificate of ours behind it. */
+static void
+test_certconf_of_nothing(void **state)
+{
+	struct lab_want w = { .cn = "x" };
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, conf AUTO_BUF = { 0 };
+	struct buf answer AUTO_BUF = { 0 };
+	AUTO(X509) cert = lab_cert(&w, lab->key, &lab->ca);
+	AUTO(cmp_msg) m = NULL, ans = NULL;
+	struct cmp_response r = { 0 };
+	struct err e = ERR_INIT;
+	char reason[160];
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &request);
+	m = lab_parse(buf_bytes(&request));
+	lab_certconf(lab, m, cert, true, &conf);
+	assert_int_equal(site_put(&s, 1, &conf), BATCH_STORED);
+	assert_int_equal(site_answer(&s, 1, &answer, reason), BATCH_REFUSED);
+	ans = lab_parse(buf_bytes(&answer));
+	assert_int_equal(cmp_read_error(ans, &r, &e), 0);
+	assert_int_equal(r.fail, CMP_BAD_REQUEST);
+	cmp_response_done(&r);
+	wire_hangup(s.w);
+}
+
+static void
+test_refused_vendor(void **state)
+{
+	AUTO(signer) other = lab_device(&lab->stranger, "WB-0009");
+	struct lab_ask a = { .type = CMP_IR, .device = other };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	struct cmp_response r = { 0 };
+	struct err e = ERR_INIT;
+	char reason[160];
+	struct site s;
+	AUTO(cmp_msg) m = NULL;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &request);
+	assert_int_equal(site_put(&s, 1, &request), BATCH_STORED);
+	assert_int_equal(site_answer(&s, 1, &answer, reason), BATCH_REFUSED);
+	m = lab_parse(buf_bytes(&answer));
+	assert_int_equal(cmp_body(m), CMP_ERROR);
+	assert_int_equal(cmp_read_error(m, &r, &e), 0);
+	assert_int_equal(r.fail, CMP_SIGNER_NOT_TRUSTED);
+	assert_int_equal(issued(), 0);
+	cmp_response_done(&r);
+	wire_hangup(s.w);
+}
+
+/* Two requests of a device wait (for a clock): the newer ends the older. */
+static void
+test_supersede(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf one AUTO_BUF = { 0 }, two AUTO_BUF = { 0 };
+	struct buf answer AUTO_BUF = { 0 };
+	char reason[160];
+	struct site s;
+	AUTO(cmp_msg) m = NULL;
+	AUTO(X509) cert = NULL;
+
+	(void)state;
+	ra_start(NO_CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &one);
+	lab_request(lab, &a, &two);
+	assert_int_equal(site_put(&s, 1, &one), BATCH_STORED);
+	assert_int_equal(site_put(&s, 2, &two), BATCH_STORED);
+	wire_hangup(s.w);
+	assert_int_equal(ra_stop(SIGTERM), 0);
+
+	ra_start(CLOCK);
+	site_open(&s);
+	assert_int_equal(site_answer(&s, 1, &answer, reason), BATCH_REFUSED);
+	assert_string_equal(reason, "superseded");
+	m = lab_parse(buf_bytes(&answer));
+	assert_int_equal(cmp_body(m), CMP_IP);
+	assert_int_equal(site_answer(&s, 2, &answer, reason), BATCH_ANSWERED);
+	cert = check_issued(&two, &answer);
+	assert_int_equal(issued(), 1);
+	wire_hangup(s.w);
+}
+
+/* An intent as the RA writes it, and then the power goes. */
+static void
+leave_intent(char serial[LEDGER_SERIAL_MAX])
+{
+	struct ledger_conf c = { .directory = lab_path(lab, "store"),
+		.seal = lab_path(lab, "seal.key"),
+		.map_size = 8 << 20,
+		.service = "ra",
+		.signer = lab->service };
+	AUTO(X509_NAME) subject = issue_name("intended", NULL, "WB-0001");
+	struct issue_spec spec = { .subject = subject,
+		.pubkey = lab->key,
+		.not_before = clock_now().time - 60,
+		.not_after = clock_now().time + 3600,
+		.pathlen = -1,
+		.key_usage = "critical,digitalSignature" };
+	struct buf tbs AUTO_BUF = { 0 }, der AUTO_BUF = { 0 };
+	struct ledger_intend x = { .id = 1, .device = "WB-0001" };
+	AUTO(ledger) l = NULL;
+	AUTO(X509) cert = NULL;
+	struct err e = ERR_INIT;
+
+	if (ledger_open(&c, &l, &e) == -1)
+		fail_msg("%s", e.msg);
+	cert = issue_tbs(&spec, lab->ca.cert, &tbs, &e);
+	assert_non_null(cert);
+	ossl_cert_der(cert, &der);
+	x.serial = cert_serial_hex(cert, serial, LEDGER_SERIAL_MAX);
+	x.tbs = buf_bytes(&tbs);
+	x.unsigned_cert = buf_bytes(&der);
+	if (ledger_intend_wait(l, &x, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_int_equal(x.is, LEDGER_INTENDED);
+}
+
+static void
+test_crash_after_intent(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	char reason[160], want[LEDGER_SERIAL_MAX], got[LEDGER_SERIAL_MAX];
+	struct site s;
+	AUTO(X509) cert = NULL;
+
+	(void)state;
+	ra_start(NO_CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &request);
+	assert_int_equal(site_put(&s, 1, &request), BATCH_STORED);
+	wire_hangup(s.w);
+	assert_int_equal(ra_stop(SIGKILL), -SIGKILL);
+	leave_intent(want);
+
+	ra_start(CLOCK);
+	site_open(&s);
+	assert_int_equal(site_answer(&s, 1, &answer, reason), BATCH_ANSWERED);
+	cert = check_issued(&request, &answer);
+	cert_serial_hex(cert, got, sizeof(got));
+	assert_string_equal(got, want);
+	assert_int_equal(issued(), 1);
+	wire_hangup(s.w);
+}
+
+static void
+test_links_speak_for_their_site(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, put AUTO_BUF = { 0 };
+	struct buf hello AUTO_BUF = { 0 }, pull AUTO_BUF = { 0 };
+	struct buf *frames[] = { &hello, &put, &pull };
+	struct site berlin, paris;
+	char line[512];
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&berlin);
+	site_dial(&paris, "paris");
+	lab_request(lab, &a, &request);
+	hello_frame(&berlin, lab->registrar, &hello);
+	put_frame(&berlin, 1, &request, &put);
+	frame_pull(9, LAB_SITE, 0, 0, &pull);
+	for (size_t i = 0; i < NELEMS(frames); i++) {
+		struct frame f AUTO_FRAME = { 0 };
+		struct question q;
+
+		ask(&paris, frames[i], FRAME_NACK, &q, &f);
+		buf_done(&q.reply);
+	}
+	assert_true(logged("event=link.wrong-site site=paris claims=berlin",
+	    line, sizeof(line)));
+	assert_int_equal(issued(), 0);
+	/* The same from berlin is taken. */
+	assert_int_equal(site_put(&berlin, 1, &request), BATCH_STORED);
+	wire_hangup(berlin.w);
+	wire_hangup(paris.w);
+}
+
+/* Without an authentic header nothing is told for good, or stored. */
+static void
+test_not_authentic(void **state)
+{
+	AUTO(signer) other = lab_registrar(lab, LAB_SAN, LAB_REG_EKU);
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+	struct lab_entry en;
+	struct question q;
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &request);
+	lab_wrap(lab, other, LAB_SITE, 1, buf_bytes(&request), &en);
+	frame_put(++s.tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+	    buf_bytes(&en.sig), &out);
+	ask(&s, &out, FRAME_NACK, &q, &f);
+	buf_done(&q.reply);
+	lab_entry_done(&en);
+	assert_int_equal(site_hello(&s).service_seq, 0);
+	wire_hangup(s.w);
+}
+
+static void
+test_wrong_digest_ends_the_entry(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+	struct batch b AUTO_BATCH = { 0 };
+	struct lab_entry en;
+	struct question q;
+	struct err e = ERR_INIT;
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &request);
+	lab_wrap(lab, lab->registrar, LAB_SITE, 1, buf_bytes(&request), &en);
+	en.h.digest.b[0] ^= 1;
+	lab_entry_sign(&en, lab->registrar);
+	frame_put(++s.tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+	    buf_bytes(&en.sig), &out);
+	ask(&s, &out, FRAME_STORED, &q, &f);
+	assert_int_equal(batch_parse(f.u.answers.v[0].batch, &b, &e), 0);
+	assert_int_equal(b.items[0].code, BATCH_BAD_SCHEMA);
+	assert_true(digest_eq(&b.items[0].digest, &en.h.digest));
+	lab_entry_done(&en);
+	buf_done(&q.reply);
+	wire_hangup(s.w);
+}
+
+static void
+test_got_is_remembered(void **state)
+{
+	struct buf out AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+	struct question q;
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	frame_got(++s.tag, s.name, 0, &out);
+	ask(&s, &out, FRAME_PING, &q, &f);
+	buf_done(&q.reply);
+	wire_hangup(s.w);
+}
+
+static void
+test_status_and_audit(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	static const char *const steps[] = { "seen", "intent", "issued" };
+	AUTO(json_t) status = NULL, audit = NULL, list = NULL;
+	AUTO(X509) cert = NULL;
+	json_t *records, *one;
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	cert = enrol(&s, 1, &a, &request, &answer);
+	status = control("/v1/status");
+	assert_string_equal(
+	    json_string_value(json_object_get(status, "service")), "ra");
+	assert_int_equal(
+	    json_integer_value(json_object_get(status, "open")), 0);
+	audit = control("/v1/audit?case=1");
+	records = json_object_get(audit, "audit");
+	assert_int_equal(json_array_size(records), NELEMS(steps));
+	for (size_t i = 0; i < NELEMS(steps); i++)
+		assert_string_equal(json_string_value(json_object_get(
+					json_array_get(records, i), "event")),
+		    steps[i]);
+	list = control("/v1/issued");
+	one = json_array_get(json_object_get(list, "issued"), 0);
+	assert_string_equal(
+	    json_string_value(json_object_get(one, "device")), "WB-0001");
+	assert_non_null(
+	    strstr(json_string_value(json_object_get(one, "certificate")),
+		"BEGIN CERTIFICATE"));
+	wire_hangup(s.w);
+}
+
+/* Its one child is the CA. */
+static pid_t
+ca_child(void)
+{
+	char path[64];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(
+	    path, sizeof(path), "/proc/%d/task/%d/children", ra.pid, ra.pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
+static void
+test_ends_with_its_ca(void **state)
+{
+	pid_t pid;
+	int rc;
+
+	(void)state;
+	ra_start(CLOCK);
+	kill(ca_child(), SIGKILL);
+	pid = ra.pid;
+	ra.pid = 0;
+	rc = ended(pid);
+	assert_true(rc > 0);
+}
+
+static void
+test_check(void **state)
+{
+	(void)state;
+	assert_int_equal(ended(spawn(CLOCK, "--check")), 0);
+	/* Some other key. */
+	configure("service.key");
+	assert_int_equal(ended(spawn(CLOCK, "--check")), 78);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_enrolment),
+		TEST(test_repeats_have_one_effect),
+		TEST(test_pull_wakes),
+		TEST(test_certconf),
+		TEST(test_certconf_of_nothing),
+		TEST(test_refused_vendor),
+		TEST(test_supersede),
+		TEST(test_crash_after_intent),
+		TEST(test_links_speak_for_their_site),
+		TEST(test_not_authentic),
+		TEST(test_wrong_digest_ends_the_entry),
+		TEST(test_got_is_remembered),
+		TEST(test_status_and_audit),
+		TEST(test_ends_with_its_ca),
+		TEST(test_check),
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: test_ra_process WAYBILL-RA\n");
+		return 2;
+	}
+	program = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
