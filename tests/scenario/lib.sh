@@ -46,11 +46,13 @@ link() { "$waybill" demo link "$1" --dir "$demo"; }
 # device NAME: a further IDevID.
 device() { "$waybill" demo device "$1" --dir "$demo" >/dev/null; }
 
-# enrol NAME [OPTIONS...]: the pledge, in the foreground.
+# enrol NAME [OPTIONS...]: the pledge, in the foreground; with & behind it, $! is
+# the pledge itself, so that a kill hits it and no shell in between.
 enrol() {
-	local name=$1
+	local name=$1 exec=
 	shift
-	"$pledge" enrol --proxy "$PROXY" --trust "$DOMAIN_CA" \
+	[ "$BASHPID" = "$$" ] || exec="exec"
+	$exec "$pledge" enrol --proxy "$PROXY" --trust "$DOMAIN_CA" \
 	    --cert "$demo/devices/$name.crt" --key "$demo/devices/$name.key" \
 	    --chain "$demo/devices/$name.chain.pem" \
 	    --state "$tmp/state-$name" --out "$tmp/$name" --timeout 60 "$@"
