@@ -58,7 +58,7 @@ struct https {
 
 enum phase {
 	PHASE_READING, /* from accept or a later request's first octet on */
-	PHASE_HANDLED, /* the answer is owed: no deadline of ours */
+	PHASE_HANDLED, /* the answer is owed: no deadline runs */
 	PHASE_WRITING,
 	PHASE_IDLE
 };
@@ -164,11 +164,8 @@ on_deadline(void *arg)
 {
 	struct conn *c = arg;
 	uint64_t spent = clock_mono_ms() - c->since;
-	unsigned limit;
+	unsigned limit = conn_limit(c);
 
-	if (c->phase == PHASE_HANDLED)
-		return;
-	limit = conn_limit(c);
 	if (spent < limit)
 		timer_set(c->deadline, limit - spent);
 	else

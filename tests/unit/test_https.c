@@ -245,7 +245,7 @@ start(unsigned ms, unsigned max_conns)
 		.max_conns = max_conns,
 		.handshake_ms = ms,
 		.headers_ms = ms,
-		.body_ms = 2 * ms,
+		.body_ms = 6 * ms,
 		.idle_ms = ms };
 	struct err e = ERR_INIT;
 
@@ -704,7 +704,7 @@ answers_that_nobody_reads_are_given_up(void **state)
 	struct client c;
 
 	(void)state;
-	start(200, 8);
+	start(100, 8);
 	client_open(&c, NULL);
 	client_send(&c, GET("/big"));
 	expect_events("-");
@@ -733,21 +733,14 @@ big_answers_arrive_whole(void **state)
 	finish();
 }
 
-/* Feeds an octet every 20 ms until the server ends it; returns after how
- * many ms, at most WAIT_MS. */
-static uint64_t
-trickle(struct client *c, const char *octet)
+/* Feeds an octet; true when the server has ended it. */
+static bool
+feed(struct client *c, const char *octet)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLIN };
-	uint64_t begin = clock_mono_ms();
 
-	while (clock_mono_ms() - begin < WAIT_MS) {
-		if (poll(&p, 1, 20) == 1)
-			break;
-		if (octet != NULL && SSL_write(c->ssl, octet, 1) != 1)
-			break;
-	}
-	return clock_mono_ms() - begin;
+	return poll(&p, 1, 0) == 1 ||
+	    (octet != NULL && SSL_write(c->ssl, octet, 1) != 1);
 }
 
 static void
@@ -755,38 +748,74 @@ deadlines_are_total(void **state)
 {
 	static const struct {
 		const char *what, *first, *octet;
-		uint64_t at_least;
+		uint64_t at_least, at_most;
 	} cases[] = {
-		{ "no octet", "", NULL, 350 },
-		{ "slow request line", "GET ", "x", 350 },
-		{ "slow headers", "GET /echo HTTP/1.1\r\nX: ", "x", 350 },
+		{ "no octet", "", NULL, 300, 1500 },
+		{ "slow request line", "GET ", "x", 300, 1500 },
+		{ "slow headers", "GET /echo HTTP/1.1\r\nX: ", "x", 300, 1500 },
 		{ "slow body",
 		    "POST /echo HTTP/1.1\r\nContent-Length: 4000\r\n\r\n", "x",
-		    750 },
+		    1800, 5000 },
+		{ "idle behind an answer", GET("/echo"), NULL, 300, 1500 },
 		{ "slow headers behind an answer",
-		    GET("/echo") "GET /echo HTTP/1.1\r\nX: ", "x", 350 },
-		{ "idle behind an answer", GET("/echo"), NULL, 350 },
+		    GET("/echo") "GET /echo HTTP/1.1\r\nX: ", "x", 300, 1500 },
 	};
 	struct buf b AUTO_BUF = { 0 };
-	struct client c;
-	uint64_t took;
-	size_t i;
+	struct client c[NELEMS(cases)];
+	uint64_t began[NELEMS(cases)], took[NELEMS(cases)] = { 0 };
+	size_t i, left = NELEMS(cases);
 
 	(void)state;
-	start(400, 8);
+	start(300, NELEMS(cases));
 	for (i = 0; i < NELEMS(cases); i++) {
-		client_open(&c, NULL);
+		client_open(&c[i], NULL);
 		if (cases[i].first[0] != '\0')
-			client_send(&c, cases[i].first);
-		if (str_starts(cases[i].first, "GET /echo HTTP/1.1\r\nH"))
-			expect_part(client_receive(&c, &b), " 200 ");
-		took = trickle(&c, cases[i].octet);
-		/* The client's clock starts a moment after the server's. */
-		if (took + 100 < cases[i].at_least || took > 5000)
-			fail_msg("%s: ended after %u ms", cases[i].what,
-			    (unsigned)took);
-		client_close(&c);
+			client_send(&c[i], cases[i].first);
+		if (str_starts(cases[i].first, GET("/echo")))
+			expect_part(client_receive(&c[i], &b), " 200 ");
+		began[i] = clock_mono_ms();
 	}
+	/* All at once, an octet every 20 ms each. */
+	while (left > 0 && clock_mono_ms() - began[0] < WAIT_MS) {
+		poll(NULL, 0, 20);
+		for (i = 0; i < NELEMS(cases); i++) {
+			if (took[i] > 0 || !feed(&c[i], cases[i].octet))
+				continue;
+			took[i] = clock_mono_ms() - began[i];
+			left--;
+		}
+	}
+	for (i = 0; i < NELEMS(cases); i++) {
+		/* The client's clock starts a moment after the server's. */
+		if (took[i] + 100 < cases[i].at_least ||
+		    took[i] > cases[i].at_most)
+			fail_msg("%s: ended after %u ms", cases[i].what,
+			    (unsigned)took[i]);
+		client_close(&c[i]);
+	}
+	finish();
+}
+
+static void
+a_kept_connection_has_its_deadlines_anew(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client c;
+	int i;
+
+	(void)state;
+	start(300, 8);
+	client_open(&c, NULL);
+	client_send(&c, GET("/echo"));
+	expect_part(client_receive(&c, &b), " 200 ");
+	/* The body takes longer than headers and silence may. */
+	client_send(&c, "POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\n");
+	for (i = 0; i < 9; i++) {
+		poll(NULL, 0, 60);
+		client_send(&c, "x");
+	}
+	expect_part(client_receive(&c, &b), " 200 ");
+	client_close(&c);
 	finish();
 }
 
@@ -901,6 +930,7 @@ main(void)
 		cmocka_unit_test(answers_that_nobody_reads_are_given_up),
 		cmocka_unit_test(big_answers_arrive_whole),
 		cmocka_unit_test(deadlines_are_total),
+		cmocka_unit_test(a_kept_connection_has_its_deadlines_anew),
 		cmocka_unit_test(a_silent_client_gets_no_handshake),
 		cmocka_unit_test(no_deadline_runs_while_we_think),
 		cmocka_unit_test(connections_are_capped),
