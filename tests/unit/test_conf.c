@@ -384,8 +384,8 @@ one_value_is_found(void **state)
 	(void)state;
 	put(good, strlen(good));
 	for (i = 0; i < NELEMS(cases); i++) {
-		AUTO(char) got = conf_value(
-		    path, cases[i].section, cases[i].key, &e);
+		AUTO(char) got =
+		    conf_value(path, cases[i].section, cases[i].key, &e);
 
 		if (cases[i].want != NULL) {
 			assert_non_null(got);
