@@ -77,7 +77,7 @@ spawn(const char *clock, const char *option)
 	return pid;
 }
 
-/* Whether its log says this; *ret_at, if it is not NULL, is where. */
+/* Whether its log says this, and how it goes on. */
 static bool
 logged(const char *what, char *ret_line, size_t size)
 {
@@ -262,6 +262,24 @@ site_dial(struct site *s, const char *name)
 	if (wire_dial(loop, &c, on_link, s, &s->w, &e) == -1)
 		fail_msg("%s", e.msg);
 	run_until(&s->up);
+}
+
+static void
+on_posted(void *arg)
+{
+	*(bool *)arg = true;
+	loop_stop(loop);
+}
+
+/* What the wire has posted meanwhile still runs. */
+static void
+site_close(struct site *s)
+{
+	bool posted = false;
+
+	wire_hangup(s->w);
+	loop_post(loop, on_posted, &posted);
+	run_until(&posted);
 }
 
 static void
@@ -540,7 +558,7 @@ test_enrolment(void **state)
 		/* Not beyond the CA's end, a day ahead. */
 		assert_true(to <= now + 86400);
 	}
-	wire_hangup(s.w);
+	site_close(&s);
 	assert_int_equal(ra_stop(SIGTERM), 0);
 }
 
@@ -575,7 +593,7 @@ test_repeats_have_one_effect(void **state)
 	assert_int_equal(site_put(&s, 1, &request), BATCH_DUPLICATE);
 	assert_int_equal(issued(), 1);
 	pull_all(&s, &before);
-	wire_hangup(s.w);
+	site_close(&s);
 
 	/* As if the power had gone. */
 	assert_int_equal(ra_stop(SIGKILL), -SIGKILL);
@@ -587,7 +605,7 @@ test_repeats_have_one_effect(void **state)
 	assert_int_equal(site_answer(&s, 1, &again, reason), BATCH_ANSWERED);
 	assert_true(bytes_eq(buf_bytes(&first), buf_bytes(&again)));
 	assert_int_equal(issued(), 1);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -614,7 +632,7 @@ test_pull_wakes(void **state)
 	assert_int_equal(find_answer(&f, 1, &answer, reason), BATCH_ANSWERED);
 	assert_true(clock_mono_ms() - started < LIMIT_MS);
 	buf_done(&q.reply);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -680,7 +698,7 @@ test_certconf(void **state)
 		    bytes_eq(cmp_recip_nonce(pc), cmp_sender_nonce(cm)));
 		expect_confirm(cases[i].want);
 		lab_entry_done(&en);
-		wire_hangup(s.w);
+		site_close(&s);
 	}
 }
 
@@ -711,7 +729,7 @@ test_certconf_of_nothing(void **state)
 	assert_int_equal(cmp_read_error(ans, &r, &e), 0);
 	assert_int_equal(r.fail, CMP_BAD_REQUEST);
 	cmp_response_done(&r);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -738,7 +756,7 @@ test_refused_vendor(void **state)
 	assert_int_equal(r.fail, CMP_SIGNER_NOT_TRUSTED);
 	assert_int_equal(issued(), 0);
 	cmp_response_done(&r);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 /* Two requests of a device wait (for a clock): the newer ends the older. */
@@ -760,7 +778,7 @@ test_supersede(void **state)
 	lab_request(lab, &a, &two);
 	assert_int_equal(site_put(&s, 1, &one), BATCH_STORED);
 	assert_int_equal(site_put(&s, 2, &two), BATCH_STORED);
-	wire_hangup(s.w);
+	site_close(&s);
 	assert_int_equal(ra_stop(SIGTERM), 0);
 
 	ra_start(CLOCK);
@@ -772,7 +790,7 @@ test_supersede(void **state)
 	assert_int_equal(site_answer(&s, 2, &answer, reason), BATCH_ANSWERED);
 	cert = check_issued(&two, &answer);
 	assert_int_equal(issued(), 1);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 /* An intent as the RA writes it, and then the power goes. */
@@ -824,7 +842,7 @@ test_crash_after_intent(void **state)
 	site_open(&s);
 	lab_request(lab, &a, &request);
 	assert_int_equal(site_put(&s, 1, &request), BATCH_STORED);
-	wire_hangup(s.w);
+	site_close(&s);
 	assert_int_equal(ra_stop(SIGKILL), -SIGKILL);
 	leave_intent(want);
 
@@ -835,7 +853,7 @@ test_crash_after_intent(void **state)
 	cert_serial_hex(cert, got, sizeof(got));
 	assert_string_equal(got, want);
 	assert_int_equal(issued(), 1);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -868,8 +886,8 @@ test_links_speak_for_their_site(void **state)
 	assert_int_equal(issued(), 0);
 	/* The same from berlin is taken. */
 	assert_int_equal(site_put(&berlin, 1, &request), BATCH_STORED);
-	wire_hangup(berlin.w);
-	wire_hangup(paris.w);
+	site_close(&berlin);
+	site_close(&paris);
 }
 
 /* Without an authentic header nothing is told for good, or stored. */
@@ -895,7 +913,7 @@ test_not_authentic(void **state)
 	buf_done(&q.reply);
 	lab_entry_done(&en);
 	assert_int_equal(site_hello(&s).service_seq, 0);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -925,7 +943,7 @@ test_wrong_digest_ends_the_entry(void **state)
 	assert_true(digest_eq(&b.items[0].digest, &en.h.digest));
 	lab_entry_done(&en);
 	buf_done(&q.reply);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -942,7 +960,7 @@ test_got_is_remembered(void **state)
 	frame_got(++s.tag, s.name, 0, &out);
 	ask(&s, &out, FRAME_PING, &q, &f);
 	buf_done(&q.reply);
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 static void
@@ -979,7 +997,7 @@ test_status_and_audit(void **state)
 	assert_non_null(
 	    strstr(json_string_value(json_object_get(one, "certificate")),
 		"BEGIN CERTIFICATE"));
-	wire_hangup(s.w);
+	site_close(&s);
 }
 
 /* Its one child is the CA. */
