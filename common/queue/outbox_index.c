@@ -305,12 +305,29 @@ outbox_index_set(
 
 /* ---- what other threads ask ------------------------------------------ */
 
+static int
+peek_id(struct store_txn *t, void *arg, struct err *e)
+{
+	(void)e;
+	*(uint64_t *)arg = store_peek_id(t);
+	return 0;
+}
+
 void
 outbox_count(struct outbox *o, struct outbox_counts *ret)
 {
+	const struct outbox_index *x = &o->index;
+	struct err e = ERR_INIT;
+	uint64_t newest;
+
 	pthread_mutex_lock(&o->index.lock);
-	*ret = o->index.counts;
+	*ret = x->counts;
+	newest = x->n > 0 ? x->v[x->n - 1].id : 0;
 	pthread_mutex_unlock(&o->index.lock);
+	/* Answers take ids as well.  If the head cannot be read now, the
+	 * newest entry's is the best that is known. */
+	if (store_read(o->store, peek_id, &ret->next_id, &e) == -1)
+		ret->next_id = newest + 1;
 	ret->used_percent = store_used_percent(o->store);
 }
 

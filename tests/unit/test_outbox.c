@@ -904,6 +904,8 @@ late_answer_is_kept_not_believed(void **state)
 	outbox_count(box, &c);
 	assert_int_equal(c.late, 1);
 	assert_int_equal(c.by_state[ENTRY_WITHDRAWN], 1);
+	/* The answer took an id as well. */
+	assert_int_equal(c.next_id, id + 2);
 }
 
 static void
