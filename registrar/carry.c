@@ -140,8 +140,8 @@ carry_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
 /* An entry may leave when it is queued or, a certConf, when its parent has got
  * its answer: every session may have room for it. */
 static void
-carry_moved(void *arg, uint64_t id, const struct digest *row,
-    enum entry_state state)
+carry_moved(
+    void *arg, uint64_t id, const struct digest *row, enum entry_state state)
 {
 	struct carry *c = arg;
 
