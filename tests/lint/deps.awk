@@ -49,7 +49,7 @@ function bracketed(where, path, header,    i, n, places) {
 		while (n > 0)
 			if (stands_in(path, places[n--]))
 				return
-		find(where, "<" header "> has its home in " home[i])
+		find(where, "<" header "> has its home in" home[i])
 		return
 	}
 	find(where, "<" header "> is no library that deps.txt knows")
@@ -69,12 +69,17 @@ BEGIN {
 			for (i = 2; i <= n; i++)
 				may[w[2], w[i]] = 1
 		} else if (w[1] == "home" && n >= 3) {
-			pattern[++homes] = w[2]
-			gsub(/\./, "\\.", pattern[homes])
-			gsub(/\*/, ".*", pattern[homes])
-			home[homes] = w[3]
-			for (i = 4; i <= n; i++)
-				home[homes] = home[homes] " " w[i]
+			at = homes + 1
+			for (i = 1; i <= homes; i++)
+				if (written[i] == w[2])
+					at = i
+			if (at > homes)
+				homes = at
+			written[at] = pattern[at] = w[2]
+			gsub(/\./, "\\.", pattern[at])
+			gsub(/\*/, ".*", pattern[at])
+			for (i = 3; i <= n; i++)
+				home[at] = home[at] " " w[i]
 		} else if (w[1] == "libc" && n >= 2) {
 			for (i = 2; i <= n; i++)
 				libc[w[i]] = 1
