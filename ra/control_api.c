@@ -1,6 +1,7 @@
 #include "ra/control_api.h"
 
 #include <string.h>
+#include <unistd.h>
 #include "common/base/json.h"
 #include "common/base/str.h"
 #include "ra/batches.h"
@@ -254,9 +255,15 @@ void
 control_request(struct https_req *q, void *arg)
 {
 	const char *path = https_path(q);
+	uid_t uid = https_peer_uid(q);
 	struct err e = ERR_INIT;
 	size_t i;
 
+	if (uid != 0 && uid != geteuid()) {
+		err_set(&e, ERR_PERM, "control: not for uid %u", uid);
+		reply_error(q, 403, &e);
+		return;
+	}
 	for (i = 0; i < NELEMS(routes); i++)
 		if (strcmp(path, routes[i].path) == 0)
 			break;
