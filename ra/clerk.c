@@ -92,10 +92,8 @@ work_load(struct work *w, struct err *e)
 	    entry_header_parse(buf_bytes(&header), &w->h, e) == -1 ||
 	    cmp_parse(buf_bytes(&octets), &outer, e) == -1 ||
 	    cmp_read_nested(outer, &inner, e) == -1 ||
-	    cmp_parse(inner, &w->m, e) == -1) {
-		e->kind = ERR_DAMAGE;
+	    cmp_parse(inner, &w->m, e) == -1)
 		return -1;
-	}
 	if (w->is.state != LEDGER_INTENT)
 		return 0;
 	return load_part(w, LEDGER_TBS, &w->tbs, e) == -1
@@ -168,7 +166,7 @@ work_look(struct work *w, const struct stamp *now)
 	struct err e = ERR_INIT;
 
 	if (work_load(w, &e) == -1)
-		ra_give_up(w->clerk->ra, "ledger.damaged", &e);
+		work_skip(w, &e);
 	else if (w->is.state == LEDGER_DONE)
 		work_end(w);
 	else if (w->is.state == LEDGER_INTENT)
@@ -218,6 +216,14 @@ work_stall(struct work *w, const struct err *e)
 	log_err(LOG_ALARM, "clerk.stalled", e, "site", "%s", w->is.site, NULL);
 	work_reset(w);
 	clerk_wait(c);
+}
+
+void
+work_skip(struct work *w, const struct err *e)
+{
+	log_err(LOG_ALARM, "ledger.damaged", e, "case", "%llu",
+	    (unsigned long long)w->is.id, "site", "%s", w->is.site, NULL);
+	work_end(w);
 }
 
 /* Rule 5: without a clock no date can be judged, so judging waits. */

@@ -1,4 +1,5 @@
-/* certConf (RFC 9483 4.1.1): whose certificate it speaks of, and what it says. */
+/* certConf (RFC 9483 4.1.1): whose certificate it speaks of, and what it says
+ * of it. */
 #include "ra/clerk_int.h"
 
 /* What the certConf is held against. */
@@ -104,8 +105,7 @@ work_judge_confirm(struct work *w)
 	if (rc == 1)
 		rc = origin_load(w->clerk->ra, parent, &o, &e);
 	if (rc == -1) {
-		e.kind = ERR_DAMAGE;
-		ra_give_up(w->clerk->ra, "ledger.damaged", &e);
+		work_skip(w, &e);
 	} else if (rc == 0) {
 		refuse_unknown(w);
 	} else {

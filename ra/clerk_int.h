@@ -59,4 +59,7 @@ void work_judge_confirm(struct work *w);
  * is no way on, the RA ends. */
 void work_stall(struct work *w, const struct err *e);
 
+/* Its octets cannot be had: an alarm, and the others go on. */
+void work_skip(struct work *w, const struct err *e);
+
 #endif

@@ -6,7 +6,9 @@
 #include "ra/batches.h"
 #include "ra/clerk.h"
 
-#define RETRY_AFTER 30 /* seconds, for what is not the peer's to change */
+#define RETRY_AFTER  30 /* seconds, for what is not the peer's to change */
+/* Entries are taken up to here; what is left is for their answers. */
+#define FULL_PERCENT 85
 
 /* ---- refusals ---------------------------------------------------------- */
 
@@ -304,6 +306,10 @@ put_authentic(struct ra *r, const struct wire_req *req, const struct frame *f,
 	    sign_check(cert, ENTRY_LABEL, f->u.put.header, f->u.put.sig, e) ==
 		-1)
 		return NULL;
+	if (ledger_used_percent(r->ledger) >= FULL_PERCENT) {
+		err_set(e, ERR_RETRY, "entry: the ledger is full");
+		return NULL;
+	}
 	if ((rc = ledger_site(r->ledger, ret->site, &known, e)) == -1)
 		return NULL;
 	/* Its receipt would go where nobody reads: an older copy of the site
@@ -361,7 +367,10 @@ take_put(struct ra *r, struct wire_req *req, const struct frame *f)
 	p->req = req;
 	p->tag = f->tag;
 	if ((cert = put_authentic(r, req, f, &p->h, &e)) == NULL) {
-		nack(req, f->tag, "entry.not-authentic", LOG_ALARM, &e);
+		if (e.kind == ERR_RETRY)
+			nack(req, f->tag, "entry.later", LOG_WARN, &e);
+		else
+			nack(req, f->tag, "entry.refused", LOG_ALARM, &e);
 		free(p);
 	} else if (intake_unwrap(&p->h, cert, f->u.put.octets, &outer, &inner,
 		       &code, &e) == -1) {

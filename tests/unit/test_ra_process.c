@@ -645,61 +645,67 @@ expect_confirm(const char *want)
 	    json_string_value(json_object_get(first, "confirm")), want);
 }
 
+/* The device's certConf as entry 2, whose parent is entry 1. */
 static void
-test_certconf(void **state)
+put_certconf(struct site *s, const struct buf *conf)
 {
-	static const struct {
-		bool accept;
-		const char *want;
-	} cases[] = { { true, "confirmed" }, { false, "rejected" } };
+	struct buf out AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+	struct lab_entry en;
+	struct question q;
 
+	lab_wrap(lab, lab->registrar, s->name, 2, buf_bytes(conf), &en);
+	en.h.step = 1;
+	en.h.parent = 1;
+	lab_entry_sign(&en, lab->registrar);
+	frame_put(++s->tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+	    buf_bytes(&en.sig), &out);
+	ask(s, &out, FRAME_STORED, &q, &f);
+	buf_done(&q.reply);
+	lab_entry_done(&en);
+}
+
+static void
+certconf(bool accept, const char *want)
+{
+	struct lab_ask a = { .type = CMP_IR, .no_implicit = true };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	struct buf conf AUTO_BUF = { 0 }, pkiconf AUTO_BUF = { 0 };
+	AUTO(cmp_msg) ip = NULL, pc = NULL, cm = NULL;
+	AUTO(X509) cert = NULL;
+	struct err e = ERR_INIT;
+	char reason[160];
+	struct site s;
+
+	ra_start(CLOCK);
+	site_open(&s);
+	cert = enrol(&s, 1, &a, &request, &answer);
+	expect_confirm("unconfirmed");
+	ip = lab_parse(buf_bytes(&answer));
+	lab_certconf(lab, ip, cert, accept, &conf);
+	put_certconf(&s, &conf);
+	assert_int_equal(site_answer(&s, 2, &pkiconf, reason), BATCH_ANSWERED);
+	pc = lab_parse(buf_bytes(&pkiconf));
+	cm = lab_parse(buf_bytes(&conf));
+	assert_int_equal(cmp_body(pc), CMP_PKICONF);
+	assert_int_equal(cmp_verify(pc, lab->service->cert, &e), 0);
+	assert_true(bytes_eq(cmp_recip_nonce(pc), cmp_sender_nonce(cm)));
+	expect_confirm(want);
+	site_close(&s);
+}
+
+static void
+test_certconf_accepts(void **state)
+{
 	(void)state;
-	for (size_t i = 0; i < NELEMS(cases); i++) {
-		struct lab_ask a = { .type = CMP_IR, .no_implicit = true };
-		struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
-		struct buf conf AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
-		struct buf pkiconf AUTO_BUF = { 0 };
-		struct frame f AUTO_FRAME = { 0 };
-		AUTO(cmp_msg) ip = NULL, pc = NULL, cm = NULL;
-		AUTO(X509) cert = NULL;
-		struct lab_entry en;
-		struct question q;
-		struct err e = ERR_INIT;
-		char reason[160];
-		struct site s;
+	certconf(true, "confirmed");
+}
 
-		if (i > 0) {
-			void *none = NULL;
-
-			teardown(&none);
-			setup(&none);
-		}
-		ra_start(CLOCK);
-		site_open(&s);
-		cert = enrol(&s, 1, &a, &request, &answer);
-		expect_confirm("unconfirmed");
-		ip = lab_parse(buf_bytes(&answer));
-		lab_certconf(lab, ip, cert, cases[i].accept, &conf);
-		lab_wrap(lab, lab->registrar, s.name, 2, buf_bytes(&conf), &en);
-		en.h.step = 1;
-		en.h.parent = 1;
-		lab_entry_sign(&en, lab->registrar);
-		frame_put(++s.tag, buf_bytes(&en.header), buf_bytes(&en.octets),
-		    buf_bytes(&en.sig), &out);
-		ask(&s, &out, FRAME_STORED, &q, &f);
-		buf_done(&q.reply);
-		assert_int_equal(
-		    site_answer(&s, 2, &pkiconf, reason), BATCH_ANSWERED);
-		pc = lab_parse(buf_bytes(&pkiconf));
-		cm = lab_parse(buf_bytes(&conf));
-		assert_int_equal(cmp_body(pc), CMP_PKICONF);
-		assert_int_equal(cmp_verify(pc, lab->service->cert, &e), 0);
-		assert_true(
-		    bytes_eq(cmp_recip_nonce(pc), cmp_sender_nonce(cm)));
-		expect_confirm(cases[i].want);
-		lab_entry_done(&en);
-		site_close(&s);
-	}
+static void
+test_certconf_rejects(void **state)
+{
+	(void)state;
+	certconf(false, "rejected");
 }
 
 /* A certConf without a certificate of ours behind it. */
@@ -916,6 +922,50 @@ test_not_authentic(void **state)
 	site_close(&s);
 }
 
+/* HELLO with what the site remembers of us. */
+static void
+hello_of(struct site *s, const uint8_t *service_epoch, uint64_t service_seq)
+{
+	struct frame_hello h = {
+		.service = "ra", .site_next_id = 100, .service_seq = service_seq
+	};
+	struct frame f AUTO_FRAME = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct question q;
+	struct err e = ERR_INIT;
+
+	str_copy(h.site, sizeof(h.site), s->name);
+	memcpy(h.site_epoch, lab->epoch, sizeof(h.site_epoch));
+	memcpy(h.service_epoch, service_epoch, sizeof(h.service_epoch));
+	assert_int_equal(
+	    frame_hello(FRAME_HELLO, ++s->tag, &h, lab->registrar, &out, &e),
+	    0);
+	ask(s, &out, FRAME_WELCOME, &q, &f);
+	buf_done(&q.reply);
+}
+
+/* Who finds the other ahead of its own memory has been rolled back. */
+static void
+test_rollback_is_an_alarm(void **state)
+{
+	static const uint8_t strange[ENTRY_EPOCH_LEN] = { 1 };
+	struct frame_hello w;
+	char line[512];
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_dial(&s, LAB_SITE);
+	w = site_hello(&s);
+	hello_of(&s, w.service_epoch, w.service_seq);
+	assert_false(logged(" alarm ", line, sizeof(line)));
+	hello_of(&s, w.service_epoch, 1);
+	assert_true(logged("event=link.rolled-back", line, sizeof(line)));
+	hello_of(&s, strange, 0);
+	assert_true(logged("event=link.unknown-epoch", line, sizeof(line)));
+	site_close(&s);
+}
+
 static void
 test_wrong_digest_ends_the_entry(void **state)
 {
@@ -1051,13 +1101,15 @@ main(int argc, char **argv)
 		TEST(test_enrolment),
 		TEST(test_repeats_have_one_effect),
 		TEST(test_pull_wakes),
-		TEST(test_certconf),
+		TEST(test_certconf_accepts),
+		TEST(test_certconf_rejects),
 		TEST(test_certconf_of_nothing),
 		TEST(test_refused_vendor),
 		TEST(test_supersede),
 		TEST(test_crash_after_intent),
 		TEST(test_links_speak_for_their_site),
 		TEST(test_not_authentic),
+		TEST(test_rollback_is_an_alarm),
 		TEST(test_wrong_digest_ends_the_entry),
 		TEST(test_got_is_remembered),
 		TEST(test_status_and_audit),
