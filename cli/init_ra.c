@@ -205,12 +205,17 @@ make_conf(const struct folder *f, const struct ra_options *o, struct err *e)
 static int
 check_options(const struct folder *f, const struct ra_options *o, struct err *e)
 {
+	struct buf san AUTO_BUF = { 0 };
 	uint64_t size;
 	size_t i;
 
+	/* All before the first file: what is made is kept by later runs. */
 	if (!name_valid(o->name))
 		return err_set(e, ERR_USAGE,
 		    "--name %s: a name is a-z, 0-9 and '-'", o->name);
+	if (profile_san(&san, "service", o->name, o->hosts.v, o->hosts.n, e) ==
+	    -1)
+		return -1;
 	if (size_parse(o->map_size, &size, e) == -1)
 		return err_prefix(e, "--map-size");
 	for (i = 0; i < o->listens.n; i++)

@@ -151,12 +151,16 @@ check_options(
 	} durations[] = { { "--hold", o->hold },
 		{ "--check-after", o->check_after },
 		{ "--reconnect-max", o->reconnect_max } };
+	struct buf san AUTO_BUF = { 0 };
 	uint64_t n;
 	size_t i;
 
+	/* All before the first file: what is made is kept by later runs. */
 	if (!name_valid(o->name))
 		return err_set(e, ERR_USAGE,
 		    "--name %s: a name is a-z, 0-9 and '-'", o->name);
+	if (profile_san(&san, "site", o->name, o->hosts.v, o->hosts.n, e) == -1)
+		return -1;
 	for (i = 0; i < NELEMS(durations); i++)
 		if (duration_parse(durations[i].value, &n, e) == -1)
 			return err_prefix(e, "%s", durations[i].option);
