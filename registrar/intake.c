@@ -86,19 +86,37 @@ take_check(const struct registrar *r, const struct session *s,
 	return 0;
 }
 
+/* What the signature names, no more and no less.  Other octets were put in on
+ * the way: with them the batch must not count as seen, or the service would
+ * never send the true ones. */
+static int
+take_check_octets(
+    const struct frame_batch *fb, const struct batch *b, struct err *e)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		const struct batch_item *it = &b->items[i];
+		struct bytes answer = fb->answers[i];
+		struct digest d = digest_of(answer.p, answer.len);
+
+		if (it->has_answer != (answer.len > 0) ||
+		    (it->has_answer && !digest_eq(&d, &it->answer)))
+			return err_set(e, ERR_TRUST,
+			    "batch %llu: octets of entry %llu are not those "
+			    "that were signed for",
+			    (unsigned long long)b->seq,
+			    (unsigned long long)it->id);
+	}
+	return 0;
+}
+
 static int
 take_check_answer(const struct registrar *r, const struct service *v,
     const struct batch_item *it, struct bytes answer, struct err *e)
 {
 	struct outbox_entry en;
 	struct outbox_octets x = { 0 };
-	struct digest d = digest_of(answer.p, answer.len);
 	int rc = -1;
 
-	if (it->has_answer != (answer.len > 0) ||
-	    (it->has_answer && !digest_eq(&d, &it->answer)))
-		return err_set(e, ERR_TRUST,
-		    "answer: octets are not those that were signed for");
 	if (!it->has_answer)
 		return 0;
 	if (outbox_get(r->outbox, it->id, &en, e) != 1)
@@ -122,7 +140,8 @@ take_prepare(struct take *t, const struct session *s, size_t i)
 	struct batch *b = &t->batches[i];
 	struct err e = ERR_INIT;
 
-	if (take_check(r, s, fb, b, &e) == -1) {
+	if (take_check(r, s, fb, b, &e) == -1 ||
+	    take_check_octets(fb, b, &e) == -1) {
 		log_err(LOG_ALARM, "carry.forged", &e, "service", "%s",
 		    s->service->name, NULL);
 		return false;

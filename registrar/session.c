@@ -7,6 +7,7 @@
 
 #define PULL_WAIT   20 /* seconds: also the heartbeat */
 #define AGAIN_MS    3000
+#define PATIENCE_MS 3600000
 #define PULL_GAP_MS 1000 /* between empty answers that came too fast */
 
 static struct registrar *
@@ -343,6 +344,17 @@ session_link(struct session *s, const struct frame *f, struct err *e)
 	return 0;
 }
 
+/* A peer may ask for patience, up to an hour, not for haste. */
+static uint64_t
+session_patience(unsigned retry_after)
+{
+	uint64_t ms = retry_after * 1000ULL;
+
+	if (ms < AGAIN_MS)
+		return AGAIN_MS;
+	return ms < PATIENCE_MS ? ms : PATIENCE_MS;
+}
+
 /* Believed as a delay of something that we asked, nothing else. */
 static void
 session_nack(struct session *s, const struct frame *f)
@@ -360,9 +372,7 @@ session_nack(struct session *s, const struct frame *f)
 	err_set(&e, ERR_RETRY, "%s", f->u.nack.reason);
 	log_err(
 	    LOG_WARN, "link.nack", &e, "service", "%s", session_name(s), NULL);
-	timer_set(s->again,
-	    f->u.nack.retry_after > 0 ? f->u.nack.retry_after % 3600 * 1000ULL
-				      : AGAIN_MS);
+	timer_set(s->again, session_patience(f->u.nack.retry_after));
 }
 
 static void
