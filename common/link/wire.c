@@ -1,6 +1,7 @@
 #include "common/link/wire.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -26,6 +27,60 @@
 #define LOG_GAP_MS   60000
 /* A pipe that lived shorter counts as a failed attempt for the back-off. */
 #define SETTLED_MS   5000
+
+/* ---- what nng 1.5.2 forgets -------------------------------------------- */
+
+/*
+ * A message crosses a pipe in several steps, and each step ends in a callback
+ * that begins the next.  If the pipe is closed between two of them, the next
+ * is begun on an aio that was closed, and nng drops it in silence: the callback
+ * never comes, the one thread that frees pipes waits for it for ever, no pipe
+ * is ever removed again and no dialer dials again.  In the same way a reader
+ * that comes after the connection's end is never told of it.  Both were seen
+ * within a second of connections that break while they are in use.
+ *
+ * nng calls these two of its own public functions by their names, so ours are
+ * the ones it finds.  An aio that was dropped has the result NNG_ECANCELED at
+ * once; one that was begun and then closed has NNG_ECLOSED.  It is ended here,
+ * as the callers expect.
+ */
+typedef void stream_fn(nng_stream *s, nng_aio *aio);
+
+static stream_fn *real_send, *real_recv;
+static bool mend; /* later versions may end it themselves */
+
+static void
+find_real(void)
+{
+	*(void **)&real_send = dlsym(RTLD_NEXT, "nng_stream_send");
+	*(void **)&real_recv = dlsym(RTLD_NEXT, "nng_stream_recv");
+	if (real_send == NULL || real_recv == NULL)
+		err_die("nng is not a shared library");
+	mend = strcmp(nng_version(), "1.5.2") == 0;
+}
+
+static void
+stream_step(bool send, nng_stream *s, nng_aio *aio)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_real);
+	(send ? real_send : real_recv)(s, aio);
+	if (mend && nng_aio_result(aio) == NNG_ECANCELED)
+		nng_aio_finish(aio, NNG_ECLOSED);
+}
+
+void
+nng_stream_send(nng_stream *s, nng_aio *aio)
+{
+	stream_step(true, s, aio);
+}
+
+void
+nng_stream_recv(nng_stream *s, nng_aio *aio)
+{
+	stream_step(false, s, aio);
+}
 
 /* ---- what both ends share ---------------------------------------------- */
 
