@@ -375,7 +375,7 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (a->what != NULL && a->word == NULL)
-			argp_error(state, "which %s?", a->what);
+			argp_error(state, "%s is missing", a->what);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -148,6 +148,23 @@ proxy_there(struct demo *d, struct err *e)
 
 /* ---- steps: keys and daemons ----------------------------------------- */
 
+/* All of them, before anything is made. */
+static int
+find_programs(struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < DEMO_DAEMON__MAX; i++) {
+		const char *name = demo_programs[i].program;
+		AUTO(char) path =
+		    name != NULL ? program_find(name, e) : program_self(e);
+
+		if (path == NULL)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 make_vendor(struct demo *d, struct err *e)
 {
@@ -652,19 +669,20 @@ demo_run(const char *dir, bool keep, struct err *e)
 	int rc;
 
 	catch_signals();
-	if (open_dir(&d, dir, e) == -1)
+	if (find_programs(e) == -1 || open_dir(&d, dir, e) == -1)
 		return -1;
 	rc = run_steps(&d, e);
 	if (end_processes(&d, keep && rc == 0, &end) == -1 && rc == 0) {
 		*e = end;
 		rc = -1;
 	}
-	if (rc == 0 && d.temporary)
-		rc = nftw(d.folder.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	/* What failed is to be looked at; what was stopped is not. */
+	if (d.temporary && (rc == 0 || interrupted != 0))
+		nftw(d.folder.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	else if (rc == -1)
+		printf("    what it left is in %s\n", d.folder.dir);
 	if (rc == 0)
 		tell_end(&d);
-	else
-		printf("    what it left is in %s\n", d.folder.dir);
 	folder_close(&d.folder);
 	return rc;
 }

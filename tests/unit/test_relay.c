@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -133,8 +134,9 @@ down_refuses(void **state)
 static void
 up_passes_bytes_both_ways(void **state)
 {
-	static char out[16 << 20], in[sizeof(out)];
-	int client, server;
+	static char out[32 << 20], in[sizeof(out)];
+	struct err e = ERR_INIT;
+	int client, server, code;
 	size_t n = 0;
 	pid_t writer;
 
@@ -151,8 +153,13 @@ up_passes_bytes_both_ways(void **state)
 	/* More than any buffer holds, to a reader that comes late. */
 	for (n = 0; n < sizeof(out); n++)
 		out[n] = (char)(n * 7 + n / 251);
-	if ((writer = fork()) == 0)
+	if ((writer = fork()) == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(write(server, out, sizeof(out)) == sizeof(out) ? 0 : 1);
+	}
+	/* A relay that took all of it would have to keep all of it. */
+	assert_int_equal(program_wait(writer, 200, &code, &e), -1);
+	assert_int_equal(e.kind, ERR_RETRY);
 	for (n = 0; n < sizeof(in);) {
 		ready(client);
 		ssize_t got = read(client, in + n, sizeof(in) - n);
@@ -161,7 +168,8 @@ up_passes_bytes_both_ways(void **state)
 		n += (size_t)got;
 	}
 	assert_memory_equal(in, out, sizeof(out));
-	assert_int_equal(waitpid(writer, NULL, 0), writer);
+	assert_int_equal(program_wait(writer, WAIT_MS, &code, &e), 0);
+	assert_int_equal(code, 0);
 	close(client);
 	close(server);
 }
