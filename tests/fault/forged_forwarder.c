@@ -13,7 +13,7 @@
  *            an ip as the request wants it
  *   swap     all is relayed, but the octets of each answer are that ip: the
  *            batch is genuine
- *   hello    nothing but HELLO; ends 0 if the service refuses it, 1 if not
+ *   hello    nothing but HELLO; ends 0 if the service refuses it, 3 if it does not
  *
  * One line a lie on stdout; ends 0 after the first that was told and looked at
  * for a moment, 1 if the peers did not let it come so far, in 30 s at most.
@@ -38,6 +38,7 @@
 #define LINGER_MS  500 /* the registrar reads what we said */
 #define TIMEOUT_MS 25000
 #define DAY	   86400
+#define WELCOMED   3
 #define STRAY_TAG  0x7fffffff
 
 struct forger {
@@ -280,8 +281,10 @@ reply_hello(struct forger *f, const struct frame *fr, struct buf *out)
 	(void)out;
 	if (fr->type == FRAME_NACK)
 		told(f, fr->u.nack.reason);
-	else
-		loop_stop(f->loop);
+	if (fr->type != FRAME_WELCOME)
+		return;
+	f->status = WELCOMED;
+	loop_stop(f->loop);
 }
 
 static const struct mode modes[] = {
