@@ -9,7 +9,6 @@
 void
 call_free(struct call *c)
 {
-	timer_free(c->hold);
 	cmp_request_done(&c->want);
 	buf_done(&c->wrapped);
 	cmp_free(c->m);
@@ -54,6 +53,55 @@ call_profile(struct call *c, struct err *e)
 	str_copy(c->profile, sizeof(c->profile), in_header);
 	return 0;
 }
+
+/* ---- waiting for the entry to move ------------------------------------ */
+
+static struct call *
+call_of(struct hold *h)
+{
+	return (struct call *)((char *)h - offsetof(struct call, hold));
+}
+
+static void
+call_hold_over(struct hold *h)
+{
+	struct call *c = call_of(h);
+	struct err e = ERR_INIT;
+	int found = outbox_find(c->r->outbox, &h->row, &c->entry, &e);
+
+	if (found == 0)
+		err_set(&e, ERR_LOCAL, "the entry is gone");
+	if (found != 1)
+		call_error(c, &e);
+	else
+		c->held_done(c);
+}
+
+/* The entry stays, the call ends. */
+static void
+call_hold_gone(struct hold *h)
+{
+	struct call *c = call_of(h);
+
+	https_reply(c->q, &(struct https_answer){ .status = 503 });
+	call_free(c);
+}
+
+void
+call_hold(
+    struct call *c, const struct digest *row, void (*done)(struct call *c))
+{
+	if (!hold_worth(c->r, &c->entry, c->q)) {
+		done(c);
+		return;
+	}
+	c->held_done = done;
+	c->hold.over = call_hold_over;
+	c->hold.gone = call_hold_gone;
+	hold_start(&c->hold, c->f, c->q, row);
+}
+
+/* ---- requests --------------------------------------------------------- */
 
 /* What a request is told, by what is known of its entry. */
 static void

@@ -10,7 +10,5 @@
 /* path_profile: the NAME of /.well-known/cmp/p/NAME, or "". Takes over req. */
 void call_start(
     struct front *f, struct https_req *req, const char *path_profile);
-/* The entry under this row moved: ends the hold of calls that wait for it. */
-void call_wake(struct front *f, const struct digest *row);
 
 #endif

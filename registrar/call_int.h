@@ -5,6 +5,7 @@
 #include "common/pki/cmp.h"
 #include "registrar/admit.h"
 #include "registrar/call.h"
+#include "registrar/hold.h"
 
 struct call {
 	struct front *f;
@@ -15,14 +16,12 @@ struct call {
 	struct cmp_msg *m;
 	struct admit admit;
 	struct digest spki;
-	struct digest row;	/* of the transaction's step 0 */
-	struct digest wait_row; /* of the entry that a hold waits for */
+	struct digest row; /* of the transaction's step 0 */
 	struct outbox_entry entry;
 	struct cmp_request want; /* ir, p10cr */
 	struct buf wrapped;	 /* nested, while it is being stored */
 	struct outbox_accept accept;
-	struct timer *hold;
-	struct call *held_next;
+	struct hold hold;
 	void (*held_done)(struct call *c); /* answer there, or hold over */
 	char reject[200]; /* certConf: why the device said no */
 };
@@ -52,10 +51,10 @@ void call_relay(struct call *c, const struct outbox_entry *en);
 /* c->entry ended without an answer from a service. */
 void call_ended(struct call *c);
 
-/* ---- call_hold.c ---- */
+/* ---- call.c ---- */
 
 /* Waits for row up to the hold time, then done(c) with c->entry read anew
- * under that row.  At once if no service is in reach. */
+ * under that row; at once if no answer can come. */
 void call_hold(
     struct call *c, const struct digest *row, void (*done)(struct call *c));
 

@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "common/pki/cmp.h"
 #include "registrar/call.h"
+#include "registrar/hold.h"
 
 #define CMP_PATH	"/.well-known/cmp"
 #define CMP_TYPE	"application/pkixcmp"
@@ -73,7 +74,7 @@ front_moved(
 {
 	(void)id;
 	if (state >= ENTRY_ANSWERED)
-		call_wake(arg, row);
+		hold_wake(arg, row);
 }
 
 static int

@@ -7,14 +7,14 @@
 
 #include "registrar/registrar.h"
 
-struct call;
+struct hold;
 
 struct front {
 	struct registrar *r;
 	struct loop *loop;
 	struct https *servers[REG_LISTEN_MAX];
 	size_t n_servers;
-	struct call *held; /* list of calls that wait for an answer */
+	struct hold *held; /* requests that wait for their entry to move */
 };
 
 int front_open(struct registrar *r, struct loop *l, struct front **ret,

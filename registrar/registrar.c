@@ -230,7 +230,7 @@ registrar_close(struct registrar *r)
 }
 
 struct service *
-registrar_service(struct registrar *r, enum entry_kind kind)
+registrar_service(const struct registrar *r, enum entry_kind kind)
 {
 	for (size_t i = 0; i < r->n_services; i++)
 		if (r->services[i].kinds & (1u << kind))

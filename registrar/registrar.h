@@ -55,7 +55,8 @@ int registrar_run(struct registrar *r, struct err *e) WARN_UNUSED;
 void registrar_close(struct registrar *r);
 
 /* The service that answers this kind, or NULL. */
-struct service *registrar_service(struct registrar *r, enum entry_kind kind);
+struct service *registrar_service(
+    const struct registrar *r, enum entry_kind kind);
 /* Time for judging certificates: 0 (no dates) while the clock is unknown. */
 uint64_t registrar_judge_time(void);
 

@@ -1,0 +1,32 @@
+/*
+ * A request that waits for its entry to move (DECISIONS 10): on its front's
+ * base, up to the hold time, until the outbox says so, or until the client
+ * goes away.  Embedded in the call that waits.
+ */
+#ifndef WAYBILL_REGISTRAR_HOLD_H
+#define WAYBILL_REGISTRAR_HOLD_H
+
+#include "registrar/front.h"
+
+struct hold {
+	struct front *front;
+	struct https_req *req;
+	struct digest row;
+	struct timer *timer;
+	void (*over)(struct hold *h); /* it moved, or the time is up */
+	void (*gone)(struct hold *h); /* nobody is left to be told */
+	struct hold *next;
+};
+
+/* Whether an answer can come before the hold time is over: link up, nothing
+ * there yet, client still there. */
+bool hold_worth(const struct registrar *r, const struct outbox_entry *en,
+    const struct https_req *q);
+/* Fills h (over and gone are set by the caller) and waits; exactly one of the
+ * two is called, with h out of the list. */
+void hold_start(struct hold *h, struct front *f, struct https_req *q,
+    const struct digest *row);
+/* The entry under this row moved. */
+void hold_wake(struct front *f, const struct digest *row);
+
+#endif
