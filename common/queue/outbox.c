@@ -315,6 +315,15 @@ outbox_get(
 	return f.rc;
 }
 
+int
+outbox_newest(struct outbox *o, enum entry_kind kind,
+    const struct digest *device, struct outbox_entry *ret, struct err *e)
+{
+	uint64_t id = outbox_index_newest_id(&o->index, kind, device);
+
+	return id == 0 ? 0 : outbox_get(o, id, ret, e);
+}
+
 struct value {
 	uint64_t id;
 	enum outbox_part part;

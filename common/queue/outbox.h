@@ -70,6 +70,11 @@ int outbox_find(struct outbox *o, const struct digest *row,
 int outbox_get(struct outbox *o, uint64_t id, struct outbox_entry *ret,
     struct err *e) WARN_UNUSED;
 
+/* The newest initial entry of this device and kind: 1 found, 0 none, -1. */
+int outbox_newest(struct outbox *o, enum entry_kind kind,
+    const struct digest *device, struct outbox_entry *ret, struct err *e)
+    WARN_UNUSED;
+
 /* An entry's octets.  All owned; any may be empty. */
 struct outbox_octets {
 	struct buf bytes;   /* the device's, as received */
@@ -193,6 +198,34 @@ struct outbox_peer {
 };
 int outbox_peer(struct outbox *o, const char *service, struct outbox_peer *ret,
     struct err *e) WARN_UNUSED;
+
+/*
+ * A line of the audit trail about an entry (0: about none) that changes
+ * nothing else: what a device reported, what was judged.  Texts are borrowed
+ * until done, which may be NULL.
+ */
+struct outbox_note {
+	uint64_t id;
+	const char *event, *who, *detail;
+	void *user;
+};
+void outbox_note(struct outbox *o, struct outbox_note *n,
+    void (*done)(struct outbox_note *n, const struct err *e), struct post to);
+
+/*
+ * An answer that came by no service but is proven by its own signature, which
+ * the caller has verified (a voucher that was carried in by hand).  Only for an
+ * entry that is still queued and never left; ERR_POLICY otherwise.
+ */
+struct outbox_settle {
+	uint64_t id;
+	struct bytes answer; /* borrowed until done */
+	const char *who, *detail;
+	void *user;
+};
+void outbox_settle(struct outbox *o, struct outbox_settle *s,
+    void (*done)(struct outbox_settle *s, const struct err *e),
+    struct post to);
 
 /* ---- sending --------------------------------------------------------- */
 

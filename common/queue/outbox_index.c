@@ -113,6 +113,20 @@ outbox_index_newest(
 	return next_of(x, *bucket_of(x, k, device), k, device);
 }
 
+uint64_t
+outbox_index_newest_id(
+    struct outbox_index *x, enum entry_kind k, const struct digest *device)
+{
+	const struct slot *s;
+	uint64_t id;
+
+	pthread_mutex_lock(&x->lock);
+	s = outbox_index_newest(x, k, device);
+	id = s != NULL ? s->id : 0;
+	pthread_mutex_unlock(&x->lock);
+	return id;
+}
+
 /* A clock that was set back leaves times ahead of now: those do not count, or
  * the device would have to wait for them to come. */
 unsigned
