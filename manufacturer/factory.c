@@ -1,6 +1,8 @@
-/* waybill-factory: makes a vendor's certification authorities and the factory
- * identities (IDevIDs) of its devices, for labs, tests and the demo. */
+/* waybill-factory: makes a vendor's certification authorities, the
+ * certificates of its MASA, and the factory identities (IDevIDs) of its
+ * devices, for labs, tests and the demo. */
 #include <argp.h>
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -73,21 +75,33 @@ is_graphic(const char *s)
 	return true;
 }
 
-/* One of the two authorities: which file, whose name, how deep. */
-struct ca {
+#define CERTIFIES "critical,keyCertSign,cRLSign"
+#define SIGNS	  "critical,digitalSignature"
+
+/* What lies in the folder: which file, whose name, what for. */
+struct member {
 	const char *file, *title;
+	bool ca;
 	int pathlen;
+	const char *key_usage, *ext_key_usage;
+	bool hosts; /* a server, with names */
 };
 
-static const struct ca root_ca = { "root", "Root CA", 1 };
-static const struct ca sub_ca = { "sub", "Device CA 1", 0 };
+static const struct member root_ca = { "vendor-root", "Root CA", true, 1,
+	CERTIFIES, NULL, false };
+static const struct member sub_ca = { "vendor-sub", "Device CA 1", true, 0,
+	CERTIFIES, NULL, false };
+static const struct member masa = { "masa", "MASA", false, -1, SIGNS,
+	"serverAuth", true };
+static const struct member masa_voucher = { "masa-voucher", "Vouchers", false,
+	-1, SIGNS, NULL, false };
 
 static X509_NAME *
-ca_name(const struct ca *ca, const char *vendor)
+member_name(const struct member *m, const char *vendor)
 {
 	struct buf cn AUTO_BUF = { 0 };
 
-	buf_printf(&cn, "%s %s", vendor, ca->title);
+	buf_printf(&cn, "%s %s", vendor, m->title);
 	return issue_name(buf_cstr(&cn), vendor, NULL);
 }
 
@@ -95,7 +109,7 @@ ca_name(const struct ca *ca, const char *vendor)
 static int
 check_vendor(const char *vendor, struct err *e)
 {
-	AUTO(X509_NAME) name = ca_name(&sub_ca, vendor);
+	AUTO(X509_NAME) name = member_name(&sub_ca, vendor);
 	const char *p;
 
 	for (p = vendor; *p != '\0'; p++)
@@ -108,13 +122,38 @@ check_vendor(const char *vendor, struct err *e)
 	return 0;
 }
 
+/* The host of https://host[:port][/path]. */
+static int
+url_host(const char *url, char ret[64], struct err *e)
+{
+	const char *at = url + strlen("https://");
+	size_t n = strcspn(at, "/?#");
+	struct buf text AUTO_BUF = { 0 };
+	char host[64], port[6];
+
+	buf_add(&text, at, n);
+	if (hostport_parse(buf_cstr(&text), host, port, NULL) == -1) {
+		buf_add_str(&text, ":443");
+		if (hostport_parse(buf_cstr(&text), host, port, e) == -1)
+			return -1;
+	}
+	if (!issue_host_valid(host))
+		return err_set(e, ERR_USAGE,
+		    "%s: neither a DNS name nor an IP address", host);
+	memcpy(ret, host, sizeof(host));
+	return 0;
+}
+
 static int
 check_url(const char *url, struct err *e)
 {
-	if (!str_starts(url, "https://") || url[8] == '\0' ||
-	    strlen(url) > URL_MAX || !is_graphic(url))
+	char host[64];
+
+	if (!str_starts(url, "https://") || strlen(url) > URL_MAX ||
+	    !is_graphic(url) || url_host(url, host, NULL) == -1)
 		return err_set(e, ERR_USAGE,
-		    "--masa-url %s: wanted https://..., at most %d characters",
+		    "--masa-url %s: wanted https://host..., at most %d "
+		    "characters",
 		    url, URL_MAX);
 	return 0;
 }
@@ -180,19 +219,19 @@ remember_url(const char *dir, const char *url, struct err *e)
 }
 
 static char *
-ca_path(const char *dir, const struct ca *ca, const char *suffix)
+member_path(const char *dir, const struct member *m, const char *suffix)
 {
 	struct buf name AUTO_BUF = { 0 };
 
-	buf_printf(&name, "vendor-%s.%s", ca->file, suffix);
+	buf_printf(&name, "%s.%s", m->file, suffix);
 	return path_join(dir, buf_cstr(&name));
 }
 
 static struct signer *
-load_ca(const char *dir, const struct ca *ca, struct err *e)
+load_member(const char *dir, const struct member *m, struct err *e)
 {
-	AUTO(char) key_path = ca_path(dir, ca, "key");
-	AUTO(char) cert_path = ca_path(dir, ca, "crt");
+	AUTO(char) key_path = member_path(dir, m, "key");
+	AUTO(char) cert_path = member_path(dir, m, "crt");
 
 	return signer_load(key_path, cert_path, e);
 }
@@ -213,38 +252,45 @@ make_key(const char *path, struct err *e)
 	return STEAL(key);
 }
 
+/* Who certifies, for whom, reachable where. */
+struct maker {
+	const char *dir, *vendor, *san;
+	const struct signer *by; /* NULL: self-signed */
+};
+
 static X509 *
-certify_ca(const struct ca *ca, const char *vendor, EVP_PKEY *key,
-    const struct signer *by, struct err *e)
+certify(
+    const struct maker *k, const struct member *m, EVP_PKEY *key, struct err *e)
 {
-	AUTO(X509_NAME) name = ca_name(ca, vendor);
+	AUTO(X509_NAME) name = member_name(m, k->vendor);
 	struct issue_spec spec = { .subject = name,
 		.pubkey = key,
 		.not_before = clock_now().time,
 		.not_after = ISSUE_FOREVER,
-		.ca = true,
-		.pathlen = ca->pathlen,
-		.key_usage = "critical,keyCertSign,cRLSign" };
+		.ca = m->ca,
+		.pathlen = m->pathlen,
+		.key_usage = m->key_usage,
+		.ext_key_usage = m->ext_key_usage,
+		.san = m->hosts ? k->san : NULL };
 
-	return issue_cert(
-	    &spec, by != NULL ? by->cert : NULL, by != NULL ? by->key : key, e);
+	return issue_cert(&spec, k->by != NULL ? k->by->cert : NULL,
+	    k->by != NULL ? k->by->key : key, e);
 }
 
 /* Makes what is missing of key and certificate; loads what is there. */
 static struct signer *
-make_ca(const char *dir, const struct ca *ca, const char *vendor,
-    const struct signer *by, struct err *e)
+make(const struct maker *k, const struct member *m, struct err *e)
 {
-	AUTO(char) key_path = ca_path(dir, ca, "key");
-	AUTO(char) cert_path = ca_path(dir, ca, "crt");
+	AUTO(char) key_path = member_path(k->dir, m, "key");
+	AUTO(char) cert_path = member_path(k->dir, m, "crt");
 	struct buf pem AUTO_BUF = { 0 };
 	AUTO(EVP_PKEY) key = NULL;
 	AUTO(X509) x = NULL;
 
 	if (exists(cert_path))
-		return load_ca(dir, ca, e);
+		return load_member(k->dir, m, e);
 	if ((key = make_key(key_path, e)) == NULL ||
-	    (x = certify_ca(ca, vendor, key, by, e)) == NULL)
+	    (x = certify(k, m, key, e)) == NULL)
 		return NULL;
 	ossl_cert_pem(x, &pem);
 	if (create(cert_path, 0644, buf_bytes(&pem), e) == -1)
@@ -252,12 +298,65 @@ make_ca(const char *dir, const struct ca *ca, const char *vendor,
 	return signer_new(key, x, NULL);
 }
 
-/* Who made the folder already; "" if nobody has.  The root comes first and
- * the sub-CA last, so a folder with only one of them was cut short. */
+/* The names under which the MASA is reached: of this machine, and its URL's. */
+static int
+masa_san(const char *dir, struct buf *out, struct err *e)
+{
+	static const char *const local[] = { "DNS:localhost", "IP:127.0.0.1",
+		"IP:::1" };
+	struct buf own AUTO_BUF = { 0 };
+	struct in6_addr a;
+	char url[URL_MAX + 1], host[64];
+	bool ip;
+	size_t i;
+
+	if (load_url(dir, url, e) == -1)
+		return -1;
+	buf_printf(out, "%s,%s,%s", local[0], local[1], local[2]);
+	if (url[0] == '\0')
+		return 0;
+	if (url_host(url, host, e) == -1)
+		return -1;
+	ip = inet_pton(AF_INET, host, &a) == 1 ||
+	    inet_pton(AF_INET6, host, &a) == 1;
+	buf_printf(&own, "%s:%s", ip ? "IP" : "DNS", host);
+	for (i = 0; i < NELEMS(local); i++)
+		if (strcmp(buf_cstr(&own), local[i]) == 0)
+			return 0;
+	buf_printf(out, ",%s", buf_cstr(&own));
+	return 0;
+}
+
+/* The root first and the voucher signer last: the last one's certificate
+ * tells that all are there. */
+static int
+make_all(const char *dir, const char *vendor, struct err *e)
+{
+	struct buf san AUTO_BUF = { 0 };
+	struct maker k = { .dir = dir, .vendor = vendor };
+	const struct member *const below[] = { &sub_ca, &masa, &masa_voucher };
+	AUTO(signer) root = NULL;
+	size_t i;
+
+	if (masa_san(dir, &san, e) == -1 ||
+	    (root = make(&k, &root_ca, e)) == NULL)
+		return -1;
+	k.san = buf_cstr(&san);
+	k.by = root;
+	for (i = 0; i < NELEMS(below); i++) {
+		AUTO(signer) one = make(&k, below[i], e);
+
+		if (one == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+/* Who made the folder already; "" if nobody has. */
 static int
 made_for(const char *dir, char ret[TEXT_MAX + 1], struct err *e)
 {
-	AUTO(char) path = ca_path(dir, &root_ca, "crt");
+	AUTO(char) path = member_path(dir, &root_ca, "crt");
 	AUTO(X509) x = NULL;
 
 	if (!exists(path)) {
@@ -274,9 +373,7 @@ init(const struct opts *o, struct err *e)
 {
 	const char *dir = o->args[1];
 	const char *vendor = o->vendor != NULL ? o->vendor : VENDOR_DEFAULT;
-	AUTO(char) last = ca_path(dir, &sub_ca, "crt");
-	AUTO(signer) root = NULL;
-	AUTO(signer) sub = NULL;
+	AUTO(char) last = member_path(dir, &masa_voucher, "crt");
 	char old[TEXT_MAX + 1];
 	bool made = exists(last);
 
@@ -293,9 +390,7 @@ init(const struct opts *o, struct err *e)
 	    remember_url(dir, o->masa_url, e) == -1)
 		return -1;
 	/* A made folder need not have the root's key any more. */
-	if (!made &&
-	    ((root = make_ca(dir, &root_ca, vendor, NULL, e)) == NULL ||
-		(sub = make_ca(dir, &sub_ca, vendor, root, e)) == NULL))
+	if (!made && make_all(dir, vendor, e) == -1)
 		return -1;
 	printf("%s: %s for vendor %s\n", dir,
 	    made ? "was already made" : "made", vendor);
@@ -312,7 +407,7 @@ certify_device(const struct signer *by, const char *serial, const char *url,
 	struct issue_spec spec = { .pubkey = key,
 		.not_before = clock_now().time,
 		.not_after = ISSUE_FOREVER,
-		.key_usage = "critical,digitalSignature",
+		.key_usage = SIGNS,
 		.masa_url = url[0] != '\0' ? url : NULL,
 		.hw_type_oid = HW_TYPE,
 		.hw_serial = bytes_of(serial, strlen(serial)) };
@@ -363,7 +458,7 @@ device(const struct opts *o, struct err *e)
 	char url[URL_MAX + 1];
 
 	if (check_serial(serial, e) == -1 || load_url(dir, url, e) == -1 ||
-	    (sub = load_ca(dir, &sub_ca, e)) == NULL)
+	    (sub = load_member(dir, &sub_ca, e)) == NULL)
 		return -1;
 	key = ossl_new_key_p256();
 	if ((x = certify_device(sub, serial, url, key, e)) == NULL)
