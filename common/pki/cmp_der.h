@@ -1,7 +1,7 @@
 /*
- * The little of DER that CMP needs, private to the cmp_* files: elements read
- * in place, nothing copied, and elements written at the end of a buffer.  Tags
- * are one octet, lengths definite and in their shortest form.
+ * The little of DER that CMP and CMS need, private to this folder: elements
+ * read in place, nothing copied, and elements written at the end of a buffer.
+ * Tags are one octet, lengths definite and in their shortest form.
  */
 #ifndef WAYBILL_PKI_CMP_DER_H
 #define WAYBILL_PKI_CMP_DER_H

@@ -15,7 +15,7 @@
 #define VCH_TIME_MAX   40
 
 enum vch_assertion {
-	VCH_NO_ASSERTION,
+	VCH_NO_ASSERTION, /* "none" */
 	VCH_VERIFIED,
 	VCH_LOGGED,
 	VCH_PROXIMITY,
@@ -42,7 +42,8 @@ int vch_request_parse(struct bytes json, struct vch_request *ret,
     struct err *e) WARN_UNUSED;
 void vch_request_format(const struct vch_request *v, struct buf *out);
 
-/* "ietf-voucher:voucher" (RFC 8366 5). */
+/* "ietf-voucher:voucher" (RFC 8366 5).  Required: created-on, assertion,
+ * serial-number, pinned-domain-cert. */
 struct vch {
 	char created_on[VCH_TIME_MAX];
 	uint64_t expires_on; /* seconds; 0: none */
@@ -64,7 +65,9 @@ void vch_idevid_issuer(X509 *idevid, struct buf *ret);
  * What registrar and pledge ask of a voucher alike (RFC 8995 5.6, 5.6.2): the
  * nonce is the request's (both or neither), the serial number is `serial`,
  * not expired at `now` (0: clock unknown, not judged), idevid-issuer, if
- * there, that of the IDevID.  ERR_TRUST naming member and clause.
+ * there, that of the IDevID (the AKI's extnValue, that with tag and length, or
+ * the keyIdentifier alone).  A nonce or serial number that is not there is "".
+ * ERR_TRUST naming member and clause.
  */
 int vch_check(const struct vch *v, const char *nonce, const char *serial,
     X509 *idevid, uint64_t now, struct err *e) WARN_UNUSED;
@@ -85,7 +88,7 @@ struct vch_log {
 void vch_log_done(struct vch_log *l);
 int vch_log_parse(struct bytes json, struct vch_log *ret, struct err *e)
     WARN_UNUSED;
-/* RFC 8995 5.8.2: base64 of the domain CA's SubjectKeyIdentifier (or of the
+/* Appends RFC 8995 5.8.2: base64 of the domain CA's SubjectKeyIdentifier (or of the
  * SHA-256 of its SPKI without one). */
 void vch_domain_id(X509 *domain_ca, struct buf *ret);
 
@@ -95,12 +98,13 @@ struct vch_status {
 	unsigned version;
 	char reason[200]; /* printable; "" if none */
 };
+/* Reason: '?' for what is not printable ASCII, cut to its size. */
 int vch_status_parse(struct bytes json, struct vch_status *ret,
     struct err *e) WARN_UNUSED;
 void vch_status_format(const struct vch_status *s, struct buf *out);
 
 /* What the masa-client answers to an entry of kind voucher
- * (schemas/entry.cddl): CBOR [1, MASA's HTTP status, its plain reason, voucher
+ * (schemas/entry.cddl), each within CMS_OCTETS_MAX and VCH_JSON_MAX: CBOR [1, MASA's HTTP status, its plain reason, voucher
  * or null, HTTP status of the audit log (0: unreachable), audit log or null]. */
 struct vch_answer {
 	unsigned status;
