@@ -304,15 +304,40 @@ session_take_put(struct session *s, uint64_t tag)
 
 /* ---- frames ----------------------------------------------------------- */
 
+/* Other connections may speak for the same service: what this one was given and
+ * did not bring home, they offer again.  Whether there is one. */
+static bool
+session_hand_on(const struct session *s, bool given)
+{
+	bool any = false;
+
+	for (struct carry_conn *k = s->conn->carry->conns; k != NULL;
+	     k = k->next) {
+		struct session *o = &k->session;
+
+		if (o == s || o->service != s->service || !o->ready)
+			continue;
+		any = true;
+		if (!given)
+			continue;
+		o->resend = true;
+		o->cursor = 0;
+		session_push(o);
+	}
+	return any;
+}
+
 static void
 session_link_down(struct session *s)
 {
+	bool given = s->ready;
+
 	s->up = s->ready = s->resend = false;
 	s->hello_tag = s->pull_tag = 0;
 	s->n_puts = 0;
 	timer_clear(s->again);
 	if (s->service != NULL)
-		atomic_store(&s->service->link_up, false);
+		atomic_store(&s->service->link_up, session_hand_on(s, given));
 }
 
 static struct service *
