@@ -42,10 +42,12 @@ struct forwarder {
 	struct lane **lanes; /* one a service */
 };
 
-/* Reads the configuration, and the key with its certificate: they must name
- * the site and chain to the link CA.  Opens nothing. */
+/* Reads the configuration, and nothing else. */
 int forwarder_configure(
     struct forwarder *f, const char *path, struct err *e) WARN_UNUSED;
+/* The link's key fits its certificate, which names the site and chains to the
+ * link CA. */
+int forwarder_identify(const struct forwarder *f, struct err *e) WARN_UNUSED;
 /* Dials services and registrar; neither needs to be there yet. */
 int forwarder_open(struct forwarder *f, struct err *e) WARN_UNUSED;
 /* Returns when the loop was stopped. */

@@ -155,10 +155,21 @@ check_names(const struct fwd_conf *c, struct err *e)
 	return 0;
 }
 
-/* Services would refuse us later and tell nobody here why. */
-static int
-check_identity(const struct fwd_conf *c, struct err *e)
+int
+forwarder_configure(struct forwarder *f, const char *path, struct err *e)
 {
+	if (conf_load(path, fwd_conf_table, &f->conf, e) == -1)
+		return -1;
+	if (check_pauses(&f->conf, e) == -1 || check_names(&f->conf, e) == -1)
+		return err_prefix(e, "%s", path);
+	return 0;
+}
+
+/* Services would refuse us later and tell nobody here why. */
+int
+forwarder_identify(const struct forwarder *f, struct err *e)
+{
+	const struct fwd_conf *c = &f->conf;
 	AUTO(trust) t = trust_new();
 	AUTO(signer) s = NULL;
 	char site[CERT_TEXT_MAX];
@@ -172,16 +183,5 @@ check_identity(const struct fwd_conf *c, struct err *e)
 	if (strcmp(site, c->site) != 0)
 		return err_set(e, ERR_CONF,
 		    "link: certificate is of site %s, not %s", site, c->site);
-	return 0;
-}
-
-int
-forwarder_configure(struct forwarder *f, const char *path, struct err *e)
-{
-	if (conf_load(path, fwd_conf_table, &f->conf, e) == -1)
-		return -1;
-	if (check_pauses(&f->conf, e) == -1 || check_names(&f->conf, e) == -1 ||
-	    check_identity(&f->conf, e) == -1)
-		return err_prefix(e, "%s", path);
 	return 0;
 }

@@ -30,6 +30,8 @@ main(int argc, char **argv)
 		rc = daemon_fail(&e);
 	else if (opts.print_config)
 		rc = print_config(&f, opts.conf);
+	else if (forwarder_identify(&f, &e) == -1)
+		rc = daemon_fail(&e);
 	else if (opts.check)
 		rc = daemon_check_ok(
 		    "site %s, %zu services", f.conf.site, f.conf.services.n);

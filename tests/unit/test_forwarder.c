@@ -329,7 +329,9 @@ configure(const char *site, uid_t uid, const char *more, struct err *e)
 	    site, w.socket, (unsigned)uid, pki.dir, pki.dir, pki.dir, w.url,
 	    more);
 	assert_int_equal(file_write(path, 0600, buf_bytes(&b), e), 0);
-	return forwarder_configure(&w.f, path, e);
+	if (forwarder_configure(&w.f, path, e) == -1)
+		return -1;
+	return forwarder_identify(&w.f, e);
 }
 
 /* The forwarder's address of the service must be known first: a loop of its
