@@ -42,6 +42,8 @@ work_end(struct work *w)
 	while (*at != w)
 		at = &(*at)->next;
 	*at = w->next;
+	if (c->end == &w->next)
+		c->end = at;
 	c->n--;
 	work_reset(w);
 	free(w);
@@ -52,13 +54,12 @@ static int
 take_up(const struct ledger_case *is, void *arg)
 {
 	struct clerk *c = arg;
-	struct work **at = &c->first, *w = xcalloc(1, sizeof(*w));
+	struct work *w = xcalloc(1, sizeof(*w));
 
 	w->clerk = c;
 	w->is = *is;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = w;
+	*c->end = w;
+	c->end = &w->next;
 	c->n++;
 	c->seen = is->id;
 	return 0;
@@ -69,7 +70,8 @@ take_up(const struct ledger_case *is, void *arg)
 static int
 load_part(struct work *w, enum ledger_part part, struct buf *ret, struct err *e)
 {
-	int rc = ledger_part(w->clerk->ra->ledger, w->is.id, part, ret, e);
+	int rc =
+	    ledger_part(w->clerk->ra->service.ledger, w->is.id, part, ret, e);
 
 	if (rc == 0)
 		return err_set(e, ERR_DAMAGE,
@@ -86,7 +88,8 @@ work_load(struct work *w, struct err *e)
 	struct bytes inner;
 
 	/* Intake has found all of this well-formed. */
-	if (ledger_get(w->clerk->ra->ledger, w->is.id, &w->is, e) != 1 ||
+	if (ledger_get(w->clerk->ra->service.ledger, w->is.id, &w->is, e) !=
+		1 ||
 	    load_part(w, LEDGER_HEADER, &header, e) == -1 ||
 	    load_part(w, LEDGER_OCTETS, &octets, e) == -1 ||
 	    entry_header_parse(buf_bytes(&header), &w->h, e) == -1 ||
@@ -185,7 +188,7 @@ clerk_wake(struct clerk *c)
 	if (c->posted)
 		return;
 	c->posted = true;
-	loop_post(c->ra->loop, clerk_turn, c);
+	loop_post(c->ra->service.loop, clerk_turn, c);
 }
 
 static void
@@ -210,7 +213,7 @@ work_stall(struct work *w, const struct err *e)
 	struct clerk *c = w->clerk;
 
 	if (e->kind != ERR_RETRY) {
-		ra_give_up(c->ra, "clerk.failed", e);
+		service_give_up(&c->ra->service, "clerk.failed", e);
 		return;
 	}
 	log_err(LOG_ALARM, "clerk.stalled", e, "site", "%s", w->is.site, NULL);
@@ -261,12 +264,12 @@ clerk_turn(void *arg)
 	struct work *w;
 
 	c->posted = false;
-	if (c->late || c->ra->failed || !clerk_can_see(c, &now))
+	if (c->late || c->ra->service.failed || !clerk_can_see(c, &now))
 		return;
 	if (c->n < CLERK_AHEAD &&
-	    ledger_list_open(c->ra->ledger, c->seen + 1, CLERK_AHEAD - c->n,
-		take_up, c, &e) == -1) {
-		ra_give_up(c->ra, "ledger.damaged", &e);
+	    ledger_list_open(c->ra->service.ledger, c->seen + 1,
+		CLERK_AHEAD - c->n, take_up, c, &e) == -1) {
+		service_give_up(&c->ra->service, "ledger.damaged", &e);
 		return;
 	}
 	if ((w = clerk_next(c, WORK_NEW)) != NULL)
@@ -300,7 +303,7 @@ on_death(void *arg)
 	struct err e = ERR_INIT;
 
 	err_set(&e, ERR_LOCAL, "ca: no child to sign");
-	ra_give_up(c->ra, "ca.gone", &e);
+	service_give_up(&c->ra->service, "ca.gone", &e);
 }
 
 int
@@ -309,8 +312,10 @@ clerk_open(struct ra *r, struct clerk **ret, struct err *e)
 	struct clerk *c = xcalloc(1, sizeof(*c));
 
 	c->ra = r;
-	c->retry = timer_new(r->loop, clerk_retry, c);
-	if (ca_attach(r->ca, r->loop, on_signed, on_death, c, e) == -1) {
+	c->end = &c->first;
+	c->retry = timer_new(r->service.loop, clerk_retry, c);
+	if (ca_attach(r->ca, r->service.loop, on_signed, on_death, c, e) ==
+	    -1) {
 		clerk_free(c);
 		return -1;
 	}

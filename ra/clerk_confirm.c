@@ -25,7 +25,7 @@ origin_done(struct origin *o)
 static int
 origin_find(struct work *w, uint64_t *ret, struct err *e)
 {
-	struct ledger *l = w->clerk->ra->ledger;
+	struct ledger *l = w->clerk->ra->service.ledger;
 	struct err no = ERR_INIT;
 	struct digest tx, spki;
 	X509 *signer;
@@ -52,14 +52,16 @@ origin_load(struct ra *r, uint64_t id, struct origin *o, struct err *e)
 	AUTO(cmp_msg) outer = NULL;
 	struct bytes inner;
 
-	if (ledger_get(r->ledger, id, &o->is, e) != 1)
+	if (ledger_get(r->service.ledger, id, &o->is, e) != 1)
 		return -1;
 	if (o->is.code != BATCH_ANSWERED || o->is.serial[0] == '\0' ||
 	    o->is.confirm != LEDGER_UNCONFIRMED)
 		return 0;
-	if (ledger_part(r->ledger, id, LEDGER_ANSWER, &answer, e) != 1 ||
-	    ledger_part(r->ledger, id, LEDGER_CERT, &cert, e) != 1 ||
-	    ledger_part(r->ledger, id, LEDGER_OCTETS, &octets, e) != 1 ||
+	if (ledger_part(r->service.ledger, id, LEDGER_ANSWER, &answer, e) !=
+		1 ||
+	    ledger_part(r->service.ledger, id, LEDGER_CERT, &cert, e) != 1 ||
+	    ledger_part(r->service.ledger, id, LEDGER_OCTETS, &octets, e) !=
+		1 ||
 	    cmp_parse(buf_bytes(&octets), &outer, e) == -1 ||
 	    cmp_read_nested(outer, &inner, e) == -1 ||
 	    cmp_parse(inner, &o->request, e) == -1 ||

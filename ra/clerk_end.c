@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/pki/issue.h"
-#include "ra/batches.h"
+#include "common/service/pulls.h"
 
 /* Clocks of devices are seldom ahead, often a little behind. */
 #define BACKDATE 300
@@ -13,7 +13,7 @@
 static struct post
 work_poster(const struct work *w)
 {
-	return loop_poster(w->clerk->ra->loop);
+	return loop_poster(w->clerk->ra->service.loop);
 }
 
 static void
@@ -45,7 +45,7 @@ settled(void *arg, const struct err *failed)
 	    entry_id_format(id, w->h.epoch, w->h.id), "what", "%s", x->event,
 	    "device", "%s", w->v.serial, "certificate", "%s", w->serial,
 	    "reason", "%s", w->reason, NULL);
-	pulls_wake(w->clerk->ra->pulls, x->site);
+	pulls_wake(w->clerk->ra->service.pulls, x->site);
 	work_end(w);
 }
 
@@ -72,7 +72,7 @@ work_settle(struct work *w, enum batch_code code, const char *event)
 	};
 	work_busy(w);
 	ledger_settle(
-	    w->clerk->ra->ledger, &w->settle, settled, work_poster(w));
+	    w->clerk->ra->service.ledger, &w->settle, settled, work_poster(w));
 }
 
 void
@@ -115,7 +115,7 @@ work_sign(struct work *w)
 
 	work_busy(w);
 	if (ca_sign(w->clerk->ra->ca, w->is.id, buf_bytes(&w->tbs), &e) == -1)
-		ra_give_up(w->clerk->ra, "ca.failed", &e);
+		service_give_up(&w->clerk->ra->service, "ca.failed", &e);
 }
 
 void
@@ -209,7 +209,7 @@ work_grant(struct work *w)
 	};
 	work_busy(w);
 	ledger_intend(
-	    w->clerk->ra->ledger, &w->intend, intended, work_poster(w));
+	    w->clerk->ra->service.ledger, &w->intend, intended, work_poster(w));
 }
 
 static int

@@ -26,7 +26,7 @@ struct work {
 
 struct clerk {
 	struct ra *ra;
-	struct work *first; /* by case id */
+	struct work *first, **end; /* by case id; where the next one goes */
 	size_t n, busy;
 	uint64_t seen; /* highest case id taken up */
 	bool posted, late, blind;

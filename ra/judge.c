@@ -4,12 +4,11 @@
 #include "common/base/cbor.h"
 #include "common/base/str.h"
 #include "common/pki/issue.h"
+#include "common/service/claims.h"
 
 #define TX_LABEL  "waybill-ra-tx/1"
-/* What a registrar's clock may be ahead of ours. */
-#define SKEW	  300
-/* Those set below, which must always find room. */
-#define OUR_FACTS 7
+/* Facts set below, which must always find room. */
+#define OUR_FACTS 6
 
 void
 verdict_done(struct verdict *v)
@@ -33,33 +32,6 @@ judge_tx(const struct cmp_msg *m, const struct digest *spki)
 }
 
 /* ---- what every message must hold -------------------------------------- */
-
-/* DESIGN 9: a device's chain is judged at the time its registrar attests, if
- * that clock was being disciplined; all else is judged now. */
-static uint64_t
-chain_time(const struct entry_header *h, const struct stamp *now)
-{
-	return h->received.quality == CLOCK_SYNC && h->received.time > 0 &&
-		h->received.time <= now->time + SKEW
-	    ? h->received.time
-	    : now->time;
-}
-
-/* What the registrar says is no more than that, whatever level it claims. */
-static void
-facts_start(const struct entry_header *h, struct facts *f)
-{
-	const struct fact *i;
-
-	for (i = h->facts.v; i < h->facts.v + h->facts.n; i++)
-		if (f->n < FACTS_MAX - OUR_FACTS)
-			facts_set(f, i->name,
-			    i->level > FACT_REGISTRAR ? FACT_REGISTRAR
-						      : i->level,
-			    i->value);
-	facts_set(f, "time.quality", FACT_REGISTRAR,
-	    clock_quality_name(h->received.quality));
-}
 
 static void
 facts_of_signer(struct verdict *v, const char *profile)
@@ -85,13 +57,13 @@ judge_signer(const struct judge *j, const struct entry_header *h,
 	const char *vendor;
 	AUTO(X509S) chain = NULL;
 
-	facts_start(h, &v->facts);
+	claims_facts(h, OUR_FACTS, &v->facts);
 	if (cmp_check_header(m, e) == -1)
 		return -1;
 	if ((v->signer = cmp_find_signer(m, NULL, e)) == NULL)
 		return -1;
 	if (trust_check(j->vendors, v->signer, cmp_extra_certs(m),
-		chain_time(h, now), &vendor, &chain, e) == -1)
+		claims_chain_time(h, now), &vendor, &chain, e) == -1)
 		return -1;
 	if (cmp_verify(m, v->signer, e) == -1)
 		return -1;
@@ -188,9 +160,10 @@ static int
 judge_deadline(
     const struct entry_header *h, const struct stamp *now, struct err *e)
 {
-	if (h->deadline != 0 && now->time > h->deadline)
-		return err_fail(e, ERR_POLICY, CMP_BAD_TIME, "expired");
-	return 0;
+	if (claims_deadline(h, now, e) == 0)
+		return 0;
+	e->fail = CMP_BAD_TIME;
+	return -1;
 }
 
 int
@@ -201,7 +174,7 @@ judge_request(const struct judge *j, const struct entry_header *h,
 	enum cmp_body b = cmp_body(m);
 
 	if (b != CMP_IR && b != CMP_CR && b != CMP_P10CR) {
-		facts_start(h, &ret->facts);
+		claims_facts(h, OUR_FACTS, &ret->facts);
 		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "message: %s is not served here", cmp_body_name(b));
 	}
@@ -224,7 +197,7 @@ judge_confirm(const struct entry_header *h, const struct cmp_msg *m,
 	X509 *first = cmp_find_signer(parent, NULL, e);
 	struct digest spki;
 
-	facts_start(h, &ret->facts);
+	claims_facts(h, OUR_FACTS, &ret->facts);
 	if (first == NULL || cmp_check_header(m, e) == -1 ||
 	    (ret->signer = cmp_find_signer(m, first, e)) == NULL)
 		return -1;

@@ -39,7 +39,8 @@ main(int argc, char **argv)
 	if (opts.check) {
 		ca_stop(r.ca);
 		return daemon_check_ok("service %s, %zu vendors, %zu sites",
-		    r.conf.name, r.conf.vendors.n, sites_count(r.sites));
+		    r.conf.service.name, r.conf.vendors.n,
+		    sites_count(r.service.sites));
 	}
 	if (ra_open(&r, &e) == -1 || ra_run(&r, &e) == -1)
 		return fail(&r, &e);

@@ -1,17 +1,10 @@
 #include "ra/ra.h"
 
-#include <signal.h>
-#include <string.h>
 #include "common/base/log.h"
-#include "common/sys/daemon.h"
-#include "ra/batches.h"
+#include "common/pki/certfacts.h"
+#include "common/service/control_api.h"
 #include "ra/clerk.h"
-#include "ra/control_api.h"
-#include "ra/intake.h"
-
-#define CONTROL_BODY_MAX 4096
-#define CONTEXTS_SPARE	 16
-#define CONTEXTS_MAX	 1024
+#include "ra/unwrap.h"
 
 /* ---- configuration ----------------------------------------------------- */
 
@@ -36,61 +29,18 @@ ra_start_ca(struct ra *r, struct err *e)
 
 /* ---- keys and trust ---------------------------------------------------- */
 
-static uint64_t
-judge_time(void)
-{
-	struct stamp now = clock_now();
-
-	return now.quality == CLOCK_NONE ? 0 : now.time;
-}
-
 static int
-load_intermediates(struct trust *t, const STACK_OF(X509) * v, struct err *e)
-{
-	for (int i = 0; i < sk_X509_num(v); i++)
-		if (trust_add_intermediate(t, sk_X509_value(v, i), e) == -1)
-			return -1;
-	return 0;
-}
-
-static int
-load_trust(struct ra *r, struct err *e)
+load_vendors(struct ra *r, struct err *e)
 {
 	const struct ra_vendor *v = r->conf.vendors.v;
 
 	r->vendors = trust_new();
-	r->domain = trust_new();
 	for (size_t i = 0; i < r->conf.vendors.n; i++)
 		if (trust_add_file(r->vendors, v[i].name, v[i].anchor, e) == -1)
 			return err_prefix(e, "vendors.%s", v[i].name);
-	if (trust_add_file(r->domain, "domain", r->conf.domain_ca, e) == -1 ||
-	    load_intermediates(r->domain, r->signer->chain, e) == -1 ||
-	    load_intermediates(r->domain, r->issuers, e) == -1)
-		return -1;
 	if (r->conf.deny_list != NULL &&
 	    (r->denied = denylist_load(r->conf.deny_list, e)) == NULL)
 		return -1;
-	return 0;
-}
-
-/* DESIGN 8a: what registrars look for in our certificate, and whether what we
- * issue would be believed. */
-static int
-check_identity(const struct ra *r, struct err *e)
-{
-	char name[33];
-	const char *anchor;
-
-	if (trust_check(r->domain, r->signer->cert, r->signer->chain,
-		judge_time(), &anchor, NULL, e) == -1 ||
-	    cert_service(r->signer->cert, name, e) == -1)
-		return err_prefix(e, "certificate");
-	if (strcmp(name, r->conf.name) != 0)
-		return err_set(e, ERR_CONF,
-		    "certificate: it is of service %s, we are %s", name,
-		    r->conf.name);
-	if (!cert_has_cmcra(r->signer->cert))
-		return err_set(e, ERR_CONF, "certificate: lacks id-kp-cmcRA");
 	return 0;
 }
 
@@ -98,45 +48,41 @@ check_identity(const struct ra *r, struct err *e)
 static void
 load_answerer(struct ra *r)
 {
+	const struct signer *s = r->service.signer;
 	STACK_OF(X509) *more = sk_X509_new_null();
 
-	r->answers.signer = r->signer;
+	r->answers.signer = s;
 	r->answers.more = more;
 	for (int i = 0; i < sk_X509_num(r->issuers); i++) {
 		X509 *x = sk_X509_value(r->issuers, i);
 		bool there = false;
 
-		for (int k = 0; k < sk_X509_num(r->signer->chain); k++)
-			there |= X509_cmp(x,
-				     sk_X509_value(r->signer->chain, k)) == 0;
+		for (int k = 0; k < sk_X509_num(s->chain); k++)
+			there |= X509_cmp(x, sk_X509_value(s->chain, k)) == 0;
 		if (!there && (more == NULL || sk_X509_push(more, x) == 0))
 			err_die("out of memory");
 	}
 }
 
-int
-ra_load(struct ra *r, struct err *e)
-{
-	r->signer = signer_load(r->conf.key, r->conf.certificate, e);
-	if (r->signer == NULL || load_trust(r, e) == -1 ||
-	    check_identity(r, e) == -1)
-		return -1;
-	load_answerer(r);
-	r->sites = sites_new(r->conf.sites, r->domain);
-	return 0;
-}
+/* ---- the trade --------------------------------------------------------- */
 
-/* ---- opening ----------------------------------------------------------- */
+static void
+on_stored(struct service *s, uint64_t id)
+{
+	struct ra *r = s->owner;
+
+	(void)id;
+	clerk_wake(r->clerk);
+}
 
 /* DESIGN 13: parse first, swap whole, else keep the old one. */
 static void
-on_hangup(void *arg)
+on_reload(struct service *s)
 {
 	struct denylist *fresh = NULL;
-	struct ra *r = arg;
+	struct ra *r = s->owner;
 	struct err e = ERR_INIT;
 
-	sites_reload(r->sites);
 	if (r->conf.deny_list != NULL &&
 	    (fresh = denylist_load(r->conf.deny_list, &e)) == NULL) {
 		log_err(LOG_ALARM, "ra.reload-failed", &e, NULL);
@@ -144,106 +90,104 @@ on_hangup(void *arg)
 	}
 	denylist_free(r->denied);
 	r->denied = fresh;
-	log_event(LOG_INFO, "ra.reloaded", NULL);
+}
+
+static void
+on_status(struct service *s, json_t *j)
+{
+	char issuer[CERT_TEXT_MAX];
+	struct ra *r = s->owner;
+
+	json_object_set_new(j, "issuer",
+	    json_string(
+		cert_subject_text(ra_issuer(r), issuer, sizeof(issuer))));
+}
+
+/* A certificate that was sent. */
+static bool
+is_issued(const struct ledger_case *c)
+{
+	return c->serial[0] != '\0' && c->code == BATCH_ANSWERED;
 }
 
 static int
-open_ledger(struct ra *r, struct err *e)
+add_certificate(
+    struct service *s, const struct ledger_case *c, json_t *j, struct err *e)
 {
-	struct ledger_conf c = {
-		.directory = r->conf.store.directory,
-		.seal = r->conf.store.seal,
-		.map_size = r->conf.store.map_size,
-		.service = r->conf.name,
-		.signer = r->signer,
-	};
+	struct buf der AUTO_BUF = { 0 }, pem AUTO_BUF = { 0 };
+	AUTO(X509) x = NULL;
 
-	return ledger_open(&c, &r->ledger, e);
+	if (ledger_part(s->ledger, c->id, LEDGER_CERT, &der, e) != 1 ||
+	    (x = ossl_cert_parse(buf_bytes(&der), e)) == NULL)
+		return -1;
+	ossl_cert_pem(x, &pem);
+	return json_object_set_new(
+	    j, "certificate", json_string(buf_cstr(&pem)));
 }
 
-/* DECISIONS 12: each site holds one PULL and is in doubt about one more. */
-static unsigned
-count_contexts(const struct ra *r)
+static void
+get_issued(struct service *s, struct https_req *q)
 {
-	size_t n = 2 * sites_count(r->sites) + CONTEXTS_SPARE;
+	static const struct control_list issued = { "issued", is_issued,
+		add_certificate };
 
-	return n < CONTEXTS_MAX ? (unsigned)n : CONTEXTS_MAX;
+	control_reply_list(s, q, &issued);
 }
 
-static int
-open_wire(struct ra *r, struct err *e)
-{
-	struct wire_listen_conf c = {
-		.urls = (const char *const *)r->conf.listen.v,
-		.n = r->conf.listen.n,
-		.tls = { r->conf.link.key, r->conf.link.certificate,
-		    r->conf.link.ca },
-		.contexts = count_contexts(r),
-		.ipc_site = r->conf.ipc.site,
-		.ipc_uid = r->conf.ipc.uid == UINT32_MAX
-		    ? geteuid()
-		    : (uid_t)r->conf.ipc.uid,
-	};
+static const struct control_route routes[] = {
+	{ "/v1/issued", get_issued },
+	{ NULL, NULL },
+};
 
-	return wire_listen(r->loop, &c, intake_request, r, &r->wire, e);
+static const struct service_trade trade = {
+	.program = "ra",
+	.kinds = 1U << ENTRY_CMP,
+	.unwrap = unwrap_cmp,
+	.stored = on_stored,
+	.reload = on_reload,
+	.status = on_status,
+	.routes = routes,
+};
+
+/* ---- its life ---------------------------------------------------------- */
+
+int
+ra_load(struct ra *r, struct err *e)
+{
+	if (service_load(&r->service, &r->conf.service, &trade, r, r->issuers,
+		e) == -1 ||
+	    load_vendors(r, e) == -1)
+		return -1;
+	load_answerer(r);
+	return 0;
 }
 
-/* The store before the wire, or nobody could be told "stored". */
+/* The clerk before the wire: it is told of what is stored. */
 int
 ra_open(struct ra *r, struct err *e)
 {
-	r->started = clock_mono_ms();
-	if ((r->loop = loop_new(e)) == NULL || open_ledger(r, e) == -1 ||
+	if (service_open(&r->service, e) == -1 ||
 	    clerk_open(r, &r->clerk, e) == -1)
 		return -1;
-	r->pulls = pulls_new(r);
-	if (loop_signal(r->loop, SIGHUP, on_hangup, r, e) == -1 ||
-	    open_wire(r, e) == -1)
-		return -1;
-	r->control = https_open_unix(r->loop, r->conf.control.socket,
-	    CONTROL_BODY_MAX, control_request, r, e);
-	return r->control != NULL ? 0 : -1;
-}
-
-void
-ra_give_up(struct ra *r, const char *event, const struct err *e)
-{
-	log_err(LOG_ALARM, event, e, NULL);
-	r->failed = true;
-	loop_stop(r->loop);
+	return service_listen(&r->service, e);
 }
 
 int
 ra_run(struct ra *r, struct err *e)
 {
-	if (daemon_ready(r->loop, e) == -1)
-		return -1;
-	log_event(LOG_INFO, "ra.ready", "service", "%s", r->conf.name, "listen",
-	    "%s", r->conf.listen.v[0], "port", "%u", wire_port(r->wire), NULL);
-	loop_run(r->loop);
-	if (r->failed)
-		return err_set(e, ERR_LOCAL, "ra: cannot go on");
-	log_event(LOG_INFO, "ra.stopping", NULL);
-	return 0;
+	return service_run(&r->service, e);
 }
 
-/* Those who ask first, then what they were told from. */
 void
 ra_close(struct ra *r)
 {
-	pulls_free(r->pulls);
-	wire_close(r->wire);
-	https_close(r->control);
-	ledger_close(r->ledger);
+	service_close(&r->service);
 	clerk_free(r->clerk);
 	ca_stop(r->ca);
-	loop_free(r->loop);
-	sites_free(r->sites);
+	service_done(&r->service);
 	sk_X509_free(r->answers.more);
 	denylist_free(r->denied);
 	trust_free(r->vendors);
-	trust_free(r->domain);
-	signer_free(r->signer);
 	x509s_free(r->issuers);
 	conf_free(ra_conf_table, &r->conf);
 }

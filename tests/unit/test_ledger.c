@@ -1,5 +1,5 @@
 #include "tests/unit/ra_lab.h"
-#include "ra/ledger.h"
+#include "common/service/ledger.h"
 
 #define MAP (8 << 20)
 

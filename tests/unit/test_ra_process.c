@@ -14,7 +14,7 @@
 #include "common/link/wire.h"
 #include "common/sys/control.h"
 #include "ra/judge.h"
-#include "ra/ledger.h"
+#include "common/service/ledger.h"
 
 #define LIMIT_MS 10000
 #define NO_CLOCK "WAYBILL_CLOCK=none"
@@ -997,6 +997,36 @@ test_wrong_digest_ends_the_entry(void **state)
 }
 
 static void
+test_other_kinds_are_refused(void **state)
+{
+	struct lab_ask a = { .type = CMP_IR };
+	struct buf request AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+	struct batch b AUTO_BATCH = { 0 };
+	struct lab_entry en;
+	struct question q;
+	struct err e = ERR_INIT;
+	struct site s;
+
+	(void)state;
+	ra_start(CLOCK);
+	site_open(&s);
+	lab_request(lab, &a, &request);
+	lab_wrap(lab, lab->registrar, LAB_SITE, 1, buf_bytes(&request), &en);
+	en.h.kind = ENTRY_VOUCHER;
+	lab_entry_sign(&en, lab->registrar);
+	frame_put(++s.tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+	    buf_bytes(&en.sig), &out);
+	ask(&s, &out, FRAME_STORED, &q, &f);
+	assert_int_equal(batch_parse(f.u.answers.v[0].batch, &b, &e), 0);
+	assert_int_equal(b.items[0].code, BATCH_NOT_AUTHORISED);
+	assert_non_null(strstr(b.items[0].reason, "not ours"));
+	lab_entry_done(&en);
+	buf_done(&q.reply);
+	site_close(&s);
+}
+
+static void
 test_got_is_remembered(void **state)
 {
 	struct buf out AUTO_BUF = { 0 };
@@ -1111,6 +1141,7 @@ main(int argc, char **argv)
 		TEST(test_not_authentic),
 		TEST(test_rollback_is_an_alarm),
 		TEST(test_wrong_digest_ends_the_entry),
+		TEST(test_other_kinds_are_refused),
 		TEST(test_got_is_remembered),
 		TEST(test_status_and_audit),
 		TEST(test_ends_with_its_ca),

@@ -1,10 +1,9 @@
-#include "ra/intake.h"
+#include "common/service/intake.h"
 
 #include <string.h>
 #include "common/base/log.h"
 #include "common/link/frame.h"
-#include "ra/batches.h"
-#include "ra/clerk.h"
+#include "common/service/pulls.h"
 
 #define RETRY_AFTER  30 /* seconds, for what is not the peer's to change */
 /* Entries are taken up to here; what is left is for their answers. */
@@ -39,7 +38,7 @@ check_site(const struct wire_req *req, const char *site, struct err *e)
 /* ---- HELLO ------------------------------------------------------------- */
 
 struct greeting {
-	struct ra *ra;
+	struct service *service;
 	struct wire_req *req;
 	uint64_t tag;
 	struct frame_hello h;
@@ -52,7 +51,7 @@ static void
 hello_compare(const struct greeting *g)
 {
 	static const uint8_t unknown[ENTRY_EPOCH_LEN];
-	const uint8_t *ours = ledger_epoch(g->ra->ledger);
+	const uint8_t *ours = ledger_epoch(g->service->ledger);
 	const struct ledger_site *s = &g->x.known;
 
 	if (memcmp(g->h.service_epoch, unknown, sizeof(unknown)) == 0)
@@ -79,13 +78,14 @@ hello_welcome(struct greeting *g, struct err *e)
 	struct buf out AUTO_BUF = { 0 };
 	struct frame_hello w = g->h;
 
-	memcpy(w.service_epoch, ledger_epoch(g->ra->ledger), ENTRY_EPOCH_LEN);
+	memcpy(
+	    w.service_epoch, ledger_epoch(g->service->ledger), ENTRY_EPOCH_LEN);
 	w.service_seq = g->x.known.seq;
 	w.site_next_id = g->x.known.highest + 1;
 	w.time = clock_now().time;
 	w.credit = 32;
-	if (frame_hello(FRAME_WELCOME, g->tag, &w, g->ra->signer, &out, e) ==
-	    -1)
+	if (frame_hello(
+		FRAME_WELCOME, g->tag, &w, g->service->signer, &out, e) == -1)
 		return -1;
 	wire_reply(g->req, buf_bytes(&out));
 	return 0;
@@ -111,48 +111,48 @@ hello_known(void *arg, const struct err *failed)
 }
 
 static int
-hello_check(struct ra *r, const struct wire_req *req, const struct frame *f,
-    struct frame_hello *ret, struct err *e)
+hello_check(struct service *s, const struct wire_req *req,
+    const struct frame *f, struct frame_hello *ret, struct err *e)
 {
 	X509 *cert;
 
 	if (frame_hello_parse(f->u.hello.body, ret, e) == -1 ||
 	    check_site(req, ret->site, e) == -1)
 		return -1;
-	if (strcmp(ret->service, r->conf.name) != 0)
+	if (strcmp(ret->service, s->conf->name) != 0)
 		return err_set(e, ERR_INPUT, "hello: for service %s, we are %s",
-		    ret->service, r->conf.name);
-	if ((cert = sites_find(r->sites, ret->site, &ret->signer, e)) == NULL)
+		    ret->service, s->conf->name);
+	if ((cert = sites_find(s->sites, ret->site, &ret->signer, e)) == NULL)
 		return -1;
 	return sign_check(
 	    cert, FRAME_HELLO_LABEL, f->u.hello.body, f->u.hello.sig, e);
 }
 
 static void
-take_hello(struct ra *r, struct wire_req *req, const struct frame *f)
+take_hello(struct service *s, struct wire_req *req, const struct frame *f)
 {
 	struct greeting *g = xcalloc(1, sizeof(*g));
 	struct err e = ERR_INIT;
 
-	if (hello_check(r, req, f, &g->h, &e) == -1) {
+	if (hello_check(s, req, f, &g->h, &e) == -1) {
 		nack(req, f->tag, "link.hello-refused", LOG_ALARM, &e);
 		free(g);
 		return;
 	}
-	g->ra = r;
+	g->service = s;
 	g->req = req;
 	g->tag = f->tag;
 	g->x.site = g->h.site;
 	memcpy(g->x.epoch, g->h.site_epoch, sizeof(g->x.epoch));
 	g->x.user = g;
-	ledger_hello(r->ledger, &g->x, hello_known, loop_poster(r->loop));
+	ledger_hello(s->ledger, &g->x, hello_known, loop_poster(s->loop));
 }
 
 /* ---- PUT --------------------------------------------------------------- */
 
 /* One entry while it is committed; its octets stay the request's. */
 struct put {
-	struct ra *ra;
+	struct service *service;
 	struct wire_req *req;
 	uint64_t tag;
 	struct entry_header h;
@@ -170,7 +170,7 @@ put_end(
 	if (failed != NULL)
 		nack(p->req, p->tag, "ledger.failed", LOG_ERROR, failed);
 	else
-		batch_reply_stored(p->req, p->tag, told);
+		pulls_reply_stored(p->req, p->tag, told);
 	ledger_batch_done(b);
 	free(p);
 }
@@ -194,7 +194,7 @@ put_received(void *arg, const struct err *failed)
 
 	if (failed == NULL && x->met == LEDGER_NEW) {
 		put_log(p, LOG_INFO, "entry.seen", "new");
-		clerk_wake(p->ra->clerk);
+		p->service->trade->stored(p->service, x->id);
 	} else if (failed == NULL && x->met == LEDGER_AGAIN) {
 		put_log(p, LOG_INFO, "entry.seen", "again");
 	} else if (failed == NULL) {
@@ -217,84 +217,10 @@ put_refused(void *arg, const struct err *failed)
 	put_end(p, &x->told, failed);
 }
 
-/* RFC 9483 5.2.2.1, DECISIONS 1; consent is the registrar's signature with
- * cmcRA, which sites_find has asked of the certificate. */
-static int
-check_outer(const struct cmp_msg *outer, X509 *registrar, struct err *e)
-{
-	struct digest ours = cert_digest(registrar), theirs;
-	X509 *signer;
-
-	if (cmp_body(outer) != CMP_NESTED)
-		return err_set(e, ERR_INPUT,
-		    "entry: RFC 9483 5.2.2.1: %s in place of nested",
-		    cmp_body_name(cmp_body(outer)));
-	if ((signer = cmp_find_signer(outer, registrar, e)) == NULL)
-		return -1;
-	theirs = cert_digest(signer);
-	if (!digest_eq(&ours, &theirs))
-		return err_set(e, ERR_TRUST,
-		    "entry: nested and header have different signers");
-	return cmp_verify(outer, signer, e);
-}
-
-static int
-check_inner(const struct entry_header *h, const struct cmp_msg *outer,
-    struct bytes inner, struct err *e)
-{
-	struct digest d = digest_of(inner.p, inner.len);
-	AUTO(cmp_msg) m = NULL;
-
-	if (!digest_eq(&d, &h->digest))
-		return err_set(e, ERR_INPUT,
-		    "entry: the header's digest is not the message's");
-	if (cmp_parse(inner, &m, e) == -1)
-		return -1;
-	if (cmp_body(m) == CMP_NESTED)
-		return err_set(e, ERR_INPUT, "entry: nested in nested");
-	if (!bytes_eq(cmp_transaction_id(m), cmp_transaction_id(outer)) ||
-	    !bytes_eq(cmp_sender_nonce(m), cmp_sender_nonce(outer)))
-		return err_set(e, ERR_INPUT,
-		    "entry: RFC 9483 5.2.2.1: nested does not repeat "
-		    "transactionID and senderNonce");
-	return 0;
-}
-
-int
-intake_unwrap(const struct entry_header *h, X509 *registrar,
-    struct bytes octets, struct cmp_msg **ret_outer, struct bytes *ret,
-    enum batch_code *ret_code, struct err *e)
-{
-	AUTO(cmp_msg) outer = NULL;
-	struct bytes inner;
-
-	*ret_code = BATCH_NOT_AUTHORISED;
-	if (h->kind != ENTRY_CMP)
-		return err_set(e, ERR_POLICY, "entry: kind %s is not ours",
-		    entry_kind_name(h->kind));
-	*ret_code = BATCH_TOO_LARGE;
-	if (octets.len > CMP_NESTED_MAX)
-		return err_set(e, ERR_INPUT, "entry: %zu octets, limit %d",
-		    octets.len, CMP_NESTED_MAX);
-	*ret_code = BATCH_BAD_SCHEMA;
-	if (cmp_parse(octets, &outer, e) == -1)
-		return -1;
-	*ret_code = BATCH_NOT_AUTHORISED;
-	if (check_outer(outer, registrar, e) == -1)
-		return -1;
-	*ret_code = BATCH_BAD_SCHEMA;
-	if (cmp_read_nested(outer, &inner, e) == -1 ||
-	    check_inner(h, outer, inner, e) == -1)
-		return -1;
-	*ret = inner;
-	*ret_outer = STEAL(outer);
-	return 0;
-}
-
 /* Whose word the header is. */
 static X509 *
-put_authentic(struct ra *r, const struct wire_req *req, const struct frame *f,
-    struct entry_header *ret, struct err *e)
+put_authentic(struct service *s, const struct wire_req *req,
+    const struct frame *f, struct entry_header *ret, struct err *e)
 {
 	struct ledger_site known;
 	X509 *cert;
@@ -302,15 +228,15 @@ put_authentic(struct ra *r, const struct wire_req *req, const struct frame *f,
 
 	if (entry_header_parse(f->u.put.header, ret, e) == -1 ||
 	    check_site(req, ret->site, e) == -1 ||
-	    (cert = sites_find(r->sites, ret->site, &ret->signer, e)) == NULL ||
+	    (cert = sites_find(s->sites, ret->site, &ret->signer, e)) == NULL ||
 	    sign_check(cert, ENTRY_LABEL, f->u.put.header, f->u.put.sig, e) ==
 		-1)
 		return NULL;
-	if (ledger_used_percent(r->ledger) >= FULL_PERCENT) {
+	if (ledger_used_percent(s->ledger) >= FULL_PERCENT) {
 		err_set(e, ERR_RETRY, "entry: the ledger is full");
 		return NULL;
 	}
-	if ((rc = ledger_site(r->ledger, ret->site, &known, e)) == -1)
+	if ((rc = ledger_site(s->ledger, ret->site, &known, e)) == -1)
 		return NULL;
 	/* Its receipt would go where nobody reads: an older copy of the site
 	 * may still be on its way. */
@@ -324,7 +250,7 @@ put_authentic(struct ra *r, const struct wire_req *req, const struct frame *f,
 static void
 put_store(struct put *p, const struct frame *f, struct bytes inner)
 {
-	struct ra *r = p->ra;
+	struct service *s = p->service;
 
 	p->receive = (struct ledger_receive){
 		.h = &p->h,
@@ -335,13 +261,24 @@ put_store(struct put *p, const struct frame *f, struct bytes inner)
 		.user = p,
 	};
 	ledger_receive(
-	    r->ledger, &p->receive, put_received, loop_poster(r->loop));
+	    s->ledger, &p->receive, put_received, loop_poster(s->loop));
+}
+
+/* Nothing is kept of it. */
+static void
+put_nack(struct put *p, const struct err *e)
+{
+	if (e->kind == ERR_RETRY)
+		nack(p->req, p->tag, "entry.later", LOG_WARN, e);
+	else
+		nack(p->req, p->tag, "entry.refused", LOG_ALARM, e);
+	free(p);
 }
 
 static void
 put_refuse(struct put *p, enum batch_code code, const struct err *e)
 {
-	struct ra *r = p->ra;
+	struct service *s = p->service;
 
 	entry_text(p->reason, sizeof(p->reason), e->msg);
 	p->refuse = (struct ledger_refuse){
@@ -350,47 +287,57 @@ put_refuse(struct put *p, enum batch_code code, const struct err *e)
 		.reason = p->reason,
 		.user = p,
 	};
-	ledger_refuse(r->ledger, &p->refuse, put_refused, loop_poster(r->loop));
+	ledger_refuse(s->ledger, &p->refuse, put_refused, loop_poster(s->loop));
+}
+
+/* DECISIONS 1: what the device signed, out of what its registrar sent. */
+static int
+put_unwrap(const struct service *s, const struct entry_header *h, X509 *cert,
+    struct bytes octets, struct buf *ret, enum batch_code *ret_code,
+    struct err *e)
+{
+	*ret_code = BATCH_NOT_AUTHORISED;
+	if ((s->trade->kinds & (1U << h->kind)) == 0)
+		return err_set(e, ERR_POLICY, "entry: kind %s is not ours",
+		    entry_kind_name(h->kind));
+	return s->trade->unwrap(h, cert, octets, ret, ret_code, e);
 }
 
 static void
-take_put(struct ra *r, struct wire_req *req, const struct frame *f)
+take_put(struct service *s, struct wire_req *req, const struct frame *f)
 {
-	AUTO(cmp_msg) outer = NULL;
 	struct put *p = xcalloc(1, sizeof(*p));
+	struct buf device AUTO_BUF = { 0 };
 	struct err e = ERR_INIT;
 	enum batch_code code;
-	struct bytes inner;
 	X509 *cert;
 
-	p->ra = r;
+	p->service = s;
 	p->req = req;
 	p->tag = f->tag;
-	if ((cert = put_authentic(r, req, f, &p->h, &e)) == NULL) {
-		if (e.kind == ERR_RETRY)
-			nack(req, f->tag, "entry.later", LOG_WARN, &e);
-		else
-			nack(req, f->tag, "entry.refused", LOG_ALARM, &e);
-		free(p);
-	} else if (intake_unwrap(&p->h, cert, f->u.put.octets, &outer, &inner,
-		       &code, &e) == -1) {
-		put_refuse(p, code, &e);
+	if ((cert = put_authentic(s, req, f, &p->h, &e)) == NULL) {
+		put_nack(p, &e);
+	} else if (put_unwrap(s, &p->h, cert, f->u.put.octets, &device, &code,
+		       &e) == 0) {
+		put_store(p, f, buf_bytes(&device));
+	} else if (e.kind == ERR_LOCAL || e.kind == ERR_RETRY) {
+		put_nack(p, &e);
 	} else {
-		put_store(p, f, inner);
+		put_refuse(p, code, &e);
 	}
 }
 
 /* ---- PULL, GOT, PING --------------------------------------------------- */
 
 static void
-take_pull(struct ra *r, struct wire_req *req, const struct frame *f)
+take_pull(struct service *s, struct wire_req *req, const struct frame *f)
 {
 	struct err e = ERR_INIT;
 
 	if (check_site(req, f->u.pull.site, &e) == -1)
 		nack(req, f->tag, "link.pull-refused", LOG_WARN, &e);
 	else
-		pulls_add(r->pulls, req, f);
+		pulls_add(s->pulls, req, f);
 }
 
 static void
@@ -423,7 +370,7 @@ got_noted(void *arg, const struct err *failed)
 }
 
 static void
-take_got(struct ra *r, struct wire_req *req, const struct frame *f)
+take_got(struct service *s, struct wire_req *req, const struct frame *f)
 {
 	struct err e = ERR_INIT;
 	struct got *g;
@@ -439,13 +386,13 @@ take_got(struct ra *r, struct wire_req *req, const struct frame *f)
 	g->x = (struct ledger_got){
 		.site = g->site, .upto = f->u.got.upto, .user = g
 	};
-	ledger_got(r->ledger, &g->x, got_noted, loop_poster(r->loop));
+	ledger_got(s->ledger, &g->x, got_noted, loop_poster(s->loop));
 }
 
 static void
-take_ping(struct ra *r, struct wire_req *req, const struct frame *f)
+take_ping(struct service *s, struct wire_req *req, const struct frame *f)
 {
-	(void)r;
+	(void)s;
 	reply_ping(req, f->tag);
 }
 
@@ -453,7 +400,7 @@ take_ping(struct ra *r, struct wire_req *req, const struct frame *f)
 
 /* Deny by default: a type without a row is refused. */
 static void (*const takers[FRAME_TYPE__MAX])(
-    struct ra *r, struct wire_req *req, const struct frame *f) = {
+    struct service *s, struct wire_req *req, const struct frame *f) = {
 	[FRAME_HELLO] = take_hello,
 	[FRAME_PUT] = take_put,
 	[FRAME_PULL] = take_pull,
@@ -466,7 +413,7 @@ intake_request(struct wire_req *req, void *arg)
 {
 	struct frame f AUTO_FRAME = { 0 };
 	struct err e = ERR_INIT;
-	struct ra *r = arg;
+	struct service *s = arg;
 
 	if (frame_parse(wire_body(req), &f, &e) == -1) {
 		nack(req, 0, "link.bad-frame", LOG_ALARM, &e);
@@ -478,5 +425,5 @@ intake_request(struct wire_req *req, void *arg)
 		nack(req, f.tag, "link.bad-frame", LOG_ALARM, &e);
 		return;
 	}
-	takers[f.type](r, req, &f);
+	takers[f.type](s, req, &f);
 }

@@ -1,10 +1,10 @@
-#include "ra/control_api.h"
+#include "common/service/control_api.h"
 
 #include <string.h>
 #include <unistd.h>
 #include "common/base/json.h"
 #include "common/base/str.h"
-#include "ra/batches.h"
+#include "common/service/pulls.h"
 
 #define LIST_MAX 1000
 
@@ -22,8 +22,8 @@ json_time(uint64_t seconds)
 	return json_string(clock_format(text, seconds));
 }
 
-static void
-reply_json(struct https_req *q, int status, json_t *j)
+void
+control_reply(struct https_req *q, int status, json_t *j)
 {
 	struct buf out AUTO_BUF = { 0 };
 
@@ -36,11 +36,17 @@ reply_json(struct https_req *q, int status, json_t *j)
 }
 
 static void
-reply_error(struct https_req *q, int status, const struct err *e)
+refuse(struct https_req *q, int status, const struct err *e)
 {
-	reply_json(q, status,
+	control_reply(q, status,
 	    json_pack(
 		"{s:s, s:s}", "error", e->msg, "kind", err_kind_name(e->kind)));
+}
+
+void
+control_reply_error(struct https_req *q, const struct err *e)
+{
+	refuse(q, err_http_status(e->kind), e);
 }
 
 /* key=NUMBER of a query; def if it is not there or no number. */
@@ -70,7 +76,7 @@ query_number(const char *query, const char *key, uint64_t max, uint64_t def)
 struct collect {
 	struct ledger_case *v;
 	size_t n, max;
-	bool issued; /* only those with a certificate that was sent */
+	bool (*keep)(const struct ledger_case *is); /* NULL: all */
 };
 
 static int
@@ -78,7 +84,7 @@ collect_case(const struct ledger_case *is, void *arg)
 {
 	struct collect *c = arg;
 
-	if (c->issued && (is->serial[0] == '\0' || is->code != BATCH_ANSWERED))
+	if (c->keep != NULL && !c->keep(is))
 		return 0;
 	c->v[c->n++] = *is;
 	return c->n == c->max;
@@ -103,67 +109,50 @@ json_case(const struct ledger_case *c)
 }
 
 static int
-add_certificate(struct ra *r, uint64_t id, json_t *j, struct err *e)
+list(struct service *s, const char *query, const struct control_list *l,
+    json_t *ret, struct err *e)
 {
-	struct buf der AUTO_BUF = { 0 }, pem AUTO_BUF = { 0 };
-	AUTO(X509) x = NULL;
-
-	if (ledger_part(r->ledger, id, LEDGER_CERT, &der, e) != 1 ||
-	    (x = ossl_cert_parse(buf_bytes(&der), e)) == NULL)
-		return -1;
-	ossl_cert_pem(x, &pem);
-	return json_object_set_new(
-	    j, "certificate", json_string(buf_cstr(&pem)));
-}
-
-static int
-list(struct ra *r, struct https_req *q, bool issued, json_t *ret, struct err *e)
-{
-	const char *query = https_query(q);
 	uint64_t after = query_number(query, "after", INT64_MAX, 0);
-	struct collect c = { .issued = issued };
+	struct collect c = { .keep = l->keep };
 	AUTO(void) owner = NULL;
 
 	c.max = query_number(query, "max", LIST_MAX, LIST_MAX);
 	owner = c.v = xcalloc(c.max + 1, sizeof(*c.v));
 	if (c.max > 0 &&
-	    ledger_list(r->ledger, after + 1, SIZE_MAX, collect_case, &c, e) ==
+	    ledger_list(s->ledger, after + 1, SIZE_MAX, collect_case, &c, e) ==
 		-1)
 		return -1;
 	for (size_t i = 0; i < c.n; i++) {
 		json_t *j = json_case(&c.v[i]);
 
 		json_array_append_new(ret, j);
-		if (issued && add_certificate(r, c.v[i].id, j, e) == -1)
+		if (l->add != NULL && l->add(s, &c.v[i], j, e) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-static void
-reply_list(struct ra *r, struct https_req *q, bool issued, const char *name)
+void
+control_reply_list(
+    struct service *s, struct https_req *q, const struct control_list *l)
 {
 	json_t *v = json_array();
 	struct err e = ERR_INIT;
 
-	if (list(r, q, issued, v, &e) == 0) {
-		reply_json(q, 200, json_pack("{s:o}", name, v));
+	if (list(s, https_query(q), l, v, &e) == 0) {
+		control_reply(q, 200, json_pack("{s:o}", l->name, v));
 		return;
 	}
 	json_decref(v);
-	reply_error(q, err_http_status(e.kind), &e);
+	control_reply_error(q, &e);
 }
 
 static void
-get_issued(struct ra *r, struct https_req *q)
+get_entries(struct service *s, struct https_req *q)
 {
-	reply_list(r, q, true, "issued");
-}
+	static const struct control_list all = { .name = "entries" };
 
-static void
-get_entries(struct ra *r, struct https_req *q)
-{
-	reply_list(r, q, false, "entries");
+	control_reply_list(s, q, &all);
 }
 
 /* ---- status ------------------------------------------------------------ */
@@ -183,28 +172,30 @@ count_open(const struct ledger_case *is, void *arg)
 }
 
 static void
-get_status(struct ra *r, struct https_req *q)
+get_status(struct service *s, struct https_req *q)
 {
-	char epoch[2 * ENTRY_EPOCH_LEN + 1], device[CERT_TEXT_MAX];
+	char epoch[2 * ENTRY_EPOCH_LEN + 1];
 	struct counts n = { 0, 0 };
 	struct err e = ERR_INIT;
+	json_t *j;
 
-	if (ledger_list_open(r->ledger, 0, SIZE_MAX, count_open, &n, &e) ==
+	if (ledger_list_open(s->ledger, 0, SIZE_MAX, count_open, &n, &e) ==
 	    -1) {
-		reply_error(q, err_http_status(e.kind), &e);
+		control_reply_error(q, &e);
 		return;
 	}
-	hex_format(epoch, ledger_epoch(r->ledger), ENTRY_EPOCH_LEN);
-	reply_json(q, 200,
-	    json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:I, s:s}",
-		"service", r->conf.name, "epoch", epoch, "version",
-		WAYBILL_VERSION, "uptime",
-		(json_int_t)((clock_mono_ms() - r->started) / 1000), "clock",
-		clock_quality_name(clock_now().quality), "used_percent",
-		(int)ledger_used_percent(r->ledger), "open", n.open, "intents",
-		n.intents, "pulls", (json_int_t)pulls_held(r->pulls), "sites",
-		(json_int_t)sites_count(r->sites), "issuer",
-		cert_subject_text(ra_issuer(r), device, sizeof(device))));
+	hex_format(epoch, ledger_epoch(s->ledger), ENTRY_EPOCH_LEN);
+	j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:I}",
+	    "service", s->conf->name, "epoch", epoch, "version",
+	    WAYBILL_VERSION, "uptime",
+	    (json_int_t)((clock_mono_ms() - s->started) / 1000), "clock",
+	    clock_quality_name(clock_now().quality), "used_percent",
+	    (int)ledger_used_percent(s->ledger), "open", n.open, "intents",
+	    n.intents, "pulls", (json_int_t)pulls_held(s->pulls), "sites",
+	    (json_int_t)sites_count(s->sites));
+	if (s->trade->status != NULL)
+		s->trade->status(s, j);
+	control_reply(q, 200, j);
 }
 
 /* ---- audit ------------------------------------------------------------- */
@@ -223,7 +214,7 @@ add_record(const struct audit_record *a, void *arg)
 }
 
 static void
-get_audit(struct ra *r, struct https_req *q)
+get_audit(struct service *s, struct https_req *q)
 {
 	const char *query = https_query(q);
 	uint64_t id = query_number(query, "case", INT64_MAX, 0);
@@ -231,49 +222,51 @@ get_audit(struct ra *r, struct https_req *q)
 	json_t *v = json_array();
 	struct err e = ERR_INIT;
 
-	if (ledger_audit(r->ledger, id, max, add_record, v, &e) == 0) {
-		reply_json(q, 200, json_pack("{s:o}", "audit", v));
+	if (ledger_audit(s->ledger, id, max, add_record, v, &e) == 0) {
+		control_reply(q, 200, json_pack("{s:o}", "audit", v));
 		return;
 	}
 	json_decref(v);
-	reply_error(q, err_http_status(e.kind), &e);
+	control_reply_error(q, &e);
 }
 
 /* ---- routes ------------------------------------------------------------ */
 
-static const struct {
-	const char *path;
-	void (*get)(struct ra *r, struct https_req *q);
-} routes[] = {
+static const struct control_route routes[] = {
 	{ "/v1/status", get_status },
-	{ "/v1/issued", get_issued },
 	{ "/v1/entries", get_entries },
 	{ "/v1/audit", get_audit },
+	{ NULL, NULL },
 };
+
+static const struct control_route *
+find_route(const struct control_route *r, const char *path)
+{
+	while (r != NULL && r->path != NULL && strcmp(r->path, path) != 0)
+		r++;
+	return r != NULL && r->path != NULL ? r : NULL;
+}
 
 void
 control_request(struct https_req *q, void *arg)
 {
-	const char *path = https_path(q);
+	const struct control_route *r = find_route(routes, https_path(q));
+	struct service *s = arg;
 	uid_t uid = https_peer_uid(q);
 	struct err e = ERR_INIT;
-	size_t i;
 
+	if (r == NULL)
+		r = find_route(s->trade->routes, https_path(q));
 	if (uid != 0 && uid != geteuid()) {
 		err_set(&e, ERR_PERM, "control: not for uid %u", uid);
-		reply_error(q, 403, &e);
-		return;
-	}
-	for (i = 0; i < NELEMS(routes); i++)
-		if (strcmp(path, routes[i].path) == 0)
-			break;
-	if (i == NELEMS(routes)) {
+		refuse(q, 403, &e);
+	} else if (r == NULL) {
 		err_set(&e, ERR_INPUT, "control: no such path");
-		reply_error(q, 404, &e);
+		refuse(q, 404, &e);
 	} else if (https_method(q) != HTTPS_GET) {
 		err_set(&e, ERR_INPUT, "control: only GET");
-		reply_error(q, 405, &e);
+		refuse(q, 405, &e);
 	} else {
-		routes[i].get(arg, q);
+		r->get(s, q);
 	}
 }

@@ -2,13 +2,13 @@
  * Batches on their way out: PULLs answered at once, or held until one appears
  * or their time is over.  STORED and ANSWERS are written here alone.
  */
-#ifndef WAYBILL_RA_BATCHES_H
-#define WAYBILL_RA_BATCHES_H
+#ifndef WAYBILL_SERVICE_PULLS_H
+#define WAYBILL_SERVICE_PULLS_H
 
 #include "common/link/frame.h"
-#include "ra/ra.h"
+#include "common/service/service.h"
 
-struct pulls *pulls_new(struct ra *r);
+struct pulls *pulls_new(struct service *s);
 /* Answers all that are held, empty. */
 void pulls_free(struct pulls *p);
 
@@ -19,7 +19,7 @@ void pulls_wake(struct pulls *p, const char *site);
 size_t pulls_held(const struct pulls *p);
 
 /* Ends a PUT with the batch that its commit made. */
-void batch_reply_stored(
+void pulls_reply_stored(
     struct wire_req *req, uint64_t tag, const struct ledger_batch *b);
 
 #endif

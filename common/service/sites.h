@@ -3,8 +3,8 @@
  * registrar certificates, leaf first.  What is believed of a frame's content
  * rests on these; the certificate in a frame itself never does.
  */
-#ifndef WAYBILL_RA_SITES_H
-#define WAYBILL_RA_SITES_H
+#ifndef WAYBILL_SERVICE_SITES_H
+#define WAYBILL_SERVICE_SITES_H
 
 #include "common/base/digest.h"
 #include "common/pki/trust.h"

@@ -1,8 +1,8 @@
 /* What ledger.c (reading) and ledger_write.c share. */
-#ifndef WAYBILL_RA_LEDGER_INT_H
-#define WAYBILL_RA_LEDGER_INT_H
+#ifndef WAYBILL_SERVICE_LEDGER_INT_H
+#define WAYBILL_SERVICE_LEDGER_INT_H
 
-#include "ra/ledger_rows.h"
+#include "common/service/ledger_rows.h"
 
 struct ledger {
 	struct store *store;

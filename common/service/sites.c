@@ -1,4 +1,4 @@
-#include "ra/sites.h"
+#include "common/service/sites.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "ra/ledger_int.h"
+#include "common/service/ledger_int.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* Keys and values of the ledger's rows; private to the ledger_* files. */
-#ifndef WAYBILL_RA_LEDGER_ROWS_H
-#define WAYBILL_RA_LEDGER_ROWS_H
+#ifndef WAYBILL_SERVICE_LEDGER_ROWS_H
+#define WAYBILL_SERVICE_LEDGER_ROWS_H
 
 #include "common/queue/store.h"
-#include "ra/ledger.h"
+#include "common/service/ledger.h"
 
 enum ledger_db {
 	DB_CASE,   /* id: the changing part */

@@ -1,5 +1,5 @@
 /*
- * The RA's own store, behind one interface of functions, so that another back
+ * A service's own store, behind one interface of functions, so that another back
  * end can take its place: which entries came, what was intended for them, how
  * they were answered, and what each site was told.  An entry that was stored
  * here is a `case`, numbered by the ledger.
@@ -12,8 +12,8 @@
  * A batch is made, numbered and signed in the commit that holds its news, so
  * there is no number without a batch and no news without one (DECISIONS 3).
  */
-#ifndef WAYBILL_RA_LEDGER_H
-#define WAYBILL_RA_LEDGER_H
+#ifndef WAYBILL_SERVICE_LEDGER_H
+#define WAYBILL_SERVICE_LEDGER_H
 
 #include "common/base/post.h"
 #include "common/pki/certfacts.h"

@@ -1,4 +1,4 @@
-#include "ra/ledger_rows.h"
+#include "common/service/ledger_rows.h"
 
 #include <assert.h>
 #include <string.h>

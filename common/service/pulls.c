@@ -1,4 +1,4 @@
-#include "ra/batches.h"
+#include "common/service/pulls.h"
 
 #include <string.h>
 #include "common/base/log.h"
@@ -17,7 +17,7 @@ struct pull {
 };
 
 struct pulls {
-	struct ra *ra;
+	struct service *service;
 	struct pull *first;
 };
 
@@ -61,7 +61,7 @@ reply(struct wire_req *req, enum frame_type type, uint64_t tag,
 }
 
 void
-batch_reply_stored(
+pulls_reply_stored(
     struct wire_req *req, uint64_t tag, const struct ledger_batch *b)
 {
 	reply(req, FRAME_STORED, tag, b, 1);
@@ -70,11 +70,11 @@ batch_reply_stored(
 /* ---- pulls ------------------------------------------------------------- */
 
 struct pulls *
-pulls_new(struct ra *r)
+pulls_new(struct service *s)
 {
 	struct pulls *p = xcalloc(1, sizeof(*p));
 
-	p->ra = r;
+	p->service = s;
 	return p;
 }
 
@@ -112,17 +112,17 @@ pulls_free(struct pulls *p)
 
 /* How many batches went out; 0 if there are none yet, -1. */
 static int
-answer(struct ra *r, struct wire_req *req, const char *site, uint64_t tag,
+answer(struct service *s, struct wire_req *req, const char *site, uint64_t tag,
     uint64_t since, struct err *e)
 {
 	struct ledger_batch v[FRAME_BATCHES];
 	struct ledger_site known;
 	size_t n;
-	int rc = ledger_site(r->ledger, site, &known, e);
+	int rc = ledger_site(s->ledger, site, &known, e);
 
 	if (rc != 1)
 		return rc;
-	if (ledger_batches(r->ledger, site, known.epoch, since,
+	if (ledger_batches(s->ledger, site, known.epoch, since,
 		FRAME_MAX - FRAME_ROOM, v, NELEMS(v), &n, e) == -1)
 		return -1;
 	if (n > 0)
@@ -150,7 +150,7 @@ pulls_add(struct pulls *p, struct wire_req *req, const struct frame *f)
 	struct err e = ERR_INIT;
 	const char *site = wire_site(req);
 	struct pull *one;
-	int n = answer(p->ra, req, site, f->tag, f->u.pull.since, &e);
+	int n = answer(p->service, req, site, f->tag, f->u.pull.since, &e);
 
 	if (n == -1)
 		refuse(req, f->tag, &e);
@@ -166,7 +166,7 @@ pulls_add(struct pulls *p, struct wire_req *req, const struct frame *f)
 	one->tag = f->tag;
 	one->since = f->u.pull.since;
 	str_copy(one->site, sizeof(one->site), site);
-	one->timer = timer_new(p->ra->loop, pull_over, one);
+	one->timer = timer_new(p->service->loop, pull_over, one);
 	timer_set(one->timer, f->u.pull.wait * 1000ULL);
 	one->next = p->first;
 	p->first = one;
@@ -184,7 +184,7 @@ pulls_wake(struct pulls *p, const char *site)
 		next = i->next;
 		if (strcmp(i->site, site) != 0)
 			continue;
-		n = answer(p->ra, i->req, site, i->tag, i->since, &e);
+		n = answer(p->service, i->req, site, i->tag, i->since, &e);
 		if (n == -1)
 			refuse(i->req, i->tag, &e);
 		if (n != 0)

@@ -2,7 +2,7 @@
  * What the ledger writes.  Each job may run again if its transaction was given
  * up, so each starts by emptying what it tells.
  */
-#include "ra/ledger_int.h"
+#include "common/service/ledger_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -419,7 +419,7 @@ job_intend(struct store_txn *t, void *arg, struct err *e)
 	    part_put(t, c.id, LEDGER_UNSIGNED, x->unsigned_cert, e) == -1 ||
 	    facts_put(t, c.id, x->facts, e) == -1)
 		return -1;
-	return note(t, c.id, "intent", "ra", x->serial, e);
+	return note(t, c.id, "intent", x->ledger->service, x->serial, e);
 }
 
 /* A certConf's word about the case it belongs to. */
@@ -461,7 +461,7 @@ settle_case(struct store_txn *t, const struct ledger_settle *x,
 	    facts_put(t, c->id, x->facts, e) == -1 ||
 	    store_del(t, DB_INDEX, row_key(&open), e) == -1)
 		return -1;
-	return note(t, c->id, x->event, "ra",
+	return note(t, c->id, x->event, x->ledger->service,
 	    c->reason[0] != '\0' ? c->reason : c->serial, e);
 }
 

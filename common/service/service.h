@@ -1,0 +1,89 @@
+/*
+ * A service: an off-site program that answers entries of sites.  Here is what
+ * all of them have alike: configuration, keys, the sites they know, ledger,
+ * wire and control socket, on one loop.  What it does for an entry is its
+ * trade, told by a table.
+ */
+#ifndef WAYBILL_SERVICE_SERVICE_H
+#define WAYBILL_SERVICE_SERVICE_H
+
+#include "common/base/json.h"
+#include "common/link/wire.h"
+#include "common/service/ledger.h"
+#include "common/service/service_conf.h"
+#include "common/service/sites.h"
+#include "common/sys/https.h"
+
+struct pulls;
+struct service;
+
+/* One path of the control socket besides those that every service has. */
+struct control_route {
+	const char *path;
+	void (*get)(struct service *s, struct https_req *q);
+};
+
+struct service_trade {
+	const char *program; /* "ra": first word of its events */
+	unsigned kinds;	     /* 1u << enum entry_kind of each it serves */
+
+	/*
+	 * The device's octets out of those that travelled with an authentic
+	 * header h of one of these kinds, signed by this certificate: appended
+	 * to ret.  -1 with the reason, and in ret_code what the site is told
+	 * for good; ERR_LOCAL and ERR_RETRY are told as "later".
+	 */
+	int (*unwrap)(const struct entry_header *h, X509 *registrar,
+	    struct bytes octets, struct buf *ret, enum batch_code *ret_code,
+	    struct err *e);
+
+	/* A new case is in the ledger. */
+	void (*stored)(struct service *s, uint64_t id);
+	/* SIGHUP, after the sites were forgotten. */
+	void (*reload)(struct service *s);
+	/* Its own words for /v1/status. */
+	void (*status)(struct service *s, json_t *j);
+	/* Ends with a NULL path; NULL: none. */
+	const struct control_route *routes;
+};
+
+struct service {
+	const struct service_conf *conf;
+	const struct service_trade *trade;
+	void *owner; /* the program's own */
+	struct signer *signer;
+	struct trust *domain; /* believed of registrars */
+	struct sites *sites;
+	struct loop *loop;
+	struct ledger *ledger;
+	struct pulls *pulls;
+	struct wire_server *wire;
+	struct https *control;
+	uint64_t started; /* monotonic milliseconds */
+	bool failed;	  /* the loop was stopped by trouble of ours */
+};
+
+/* Keys, trust and sites; `more` are intermediates of the domain besides our
+ * own chain, may be NULL.  conf, trade and owner are borrowed for good. */
+int service_load(struct service *s, const struct service_conf *conf,
+    const struct service_trade *trade, void *owner, const STACK_OF(X509) * more,
+    struct err *e) WARN_UNUSED;
+/* Loop and ledger: from here on the program may take up what is open. */
+int service_open(struct service *s, struct err *e) WARN_UNUSED;
+/* Then wire and control, or nobody could be told "stored". */
+int service_listen(struct service *s, struct err *e) WARN_UNUSED;
+/* Says that it is ready; returns after the loop was stopped. */
+int service_run(struct service *s, struct err *e) WARN_UNUSED;
+/* Those who ask first, then the ledger: what it still posts does not run. */
+void service_close(struct service *s);
+/* After the program's own parts; frees loop and keys. */
+void service_done(struct service *s);
+
+/* Trouble of ours with no way on: says it and ends the loop, so that main ends
+ * with a failure and whoever supervises us starts anew from the ledger. */
+void service_give_up(struct service *s, const char *event, const struct err *e);
+
+/* Seconds since 1970 for judging dates; 0 if the clock is not known. */
+uint64_t service_time(void);
+
+#endif
