@@ -94,6 +94,53 @@ base64_format(struct buf *out, const void *p, size_t n)
 	}
 }
 
+static int
+base64_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+' || c == '-')
+		return 62;
+	return c == '/' || c == '_' ? 63 : -1;
+}
+
+/* Digits without padding; a last group of one digit holds no octet. */
+static bool
+base64_digits(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (base64_digit(s[i]) == -1)
+			return false;
+	return n % 4 != 1;
+}
+
+int
+base64_decode(const char *s, size_t max, struct buf *ret, struct err *e)
+{
+	size_t len = strlen(s), n = len;
+	uint32_t bits = 0;
+	uint8_t *dst;
+
+	while (n > 0 && len - n < 2 && s[n - 1] == '=')
+		n--;
+	if (!base64_digits(s, n) || (n < len && len % 4 != 0))
+		return err_set(e, ERR_INPUT, "not base64");
+	if (n / 4 * 3 + n % 4 * 3 / 4 > max)
+		return err_set(
+		    e, ERR_INPUT, "base64: more than %zu octets", max);
+	dst = buf_grow(ret, n / 4 * 3 + n % 4 * 3 / 4);
+	for (size_t i = 0; i < n; i++) {
+		bits = bits << 6 | (uint32_t)base64_digit(s[i]);
+		if (i % 4 > 0)
+			*dst++ = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+	}
+	return 0;
+}
+
 /* Digits at *s; moves *s behind them.  False if none or more than 64 bits. */
 static bool
 digits(const char **s, uint64_t *ret)

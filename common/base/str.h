@@ -17,6 +17,10 @@ int hex_parse(const char *s, uint8_t *ret, size_t n, struct err *e) WARN_UNUSED;
 char *hex_format(char *dst, const uint8_t *p, size_t n);
 /* Appends base64 (RFC 4648 section 4) without line breaks. */
 void base64_format(struct buf *out, const void *p, size_t n);
+/* Appends the octets of base64 text (either alphabet of RFC 4648, padding
+ * optional, no white space), at most max of them. */
+int base64_decode(
+    const char *s, size_t max, struct buf *ret, struct err *e) WARN_UNUSED;
 /* "250ms", "30s", "5m", "12h", "30d": a number and a unit, nothing else. */
 int duration_parse(const char *s, uint64_t *ret_ms, struct err *e) WARN_UNUSED;
 /* "512", "64KiB", "16MiB", "1GiB", "1TiB": octets. */

@@ -100,6 +100,36 @@ base64_as_in_the_rfc(void **state)
 	}
 }
 
+static void
+base64_is_read_with_either_alphabet(void **state)
+{
+	static const struct {
+		const char *in;
+		int rc;
+		const char *want;
+	} cases[] = {
+		{ "", 0, "" }, { "Zg==", 0, "f" }, { "Zg", 0, "f" },
+		{ "Zm8=", 0, "fo" }, { "Zm9vYmE", 0, "fooba" },
+		{ "+//+", 0, "\xfb\xff\xfe" }, { "-__-", 0, "\xfb\xff\xfe" },
+		{ "Z", -1, NULL }, { "Zg=", -1, NULL }, { "Zg===", -1, NULL },
+		{ "Zm 9v", -1, NULL }, { "Zm9v\n", -1, NULL },
+		{ "=", -1, NULL },
+		{ "Zm9vYmFyZm9v", -1, NULL }, /* nine octets */
+	};
+	struct err e = ERR_INIT;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(cases); i++) {
+		struct buf b AUTO_BUF = { 0 };
+
+		assert_int_equal(
+		    base64_decode(cases[i].in, 8, &b, &e), cases[i].rc);
+		assert_string_equal(
+		    buf_cstr(&b), cases[i].rc == 0 ? cases[i].want : "");
+	}
+}
+
 typedef int parse_fn(const char *, uint64_t *, struct err *);
 
 static void
@@ -372,6 +402,7 @@ main(void)
 		cmocka_unit_test(copies_are_bounded),
 		cmocka_unit_test(hex_is_exact),
 		cmocka_unit_test(base64_as_in_the_rfc),
+		cmocka_unit_test(base64_is_read_with_either_alphabet),
 		cmocka_unit_test(quantities_have_units),
 		cmocka_unit_test(numbers_reach_to_the_last_character),
 		cmocka_unit_test(durations_are_short),
