@@ -62,6 +62,31 @@ admit_facts(struct admit *a)
 	    clock_quality_name(clock_now().quality));
 }
 
+/*
+ * RFC 8995 5.8.3: a device whose maker refused it, or whose audit log names
+ * another owner, is not enrolled either.
+ */
+static int
+admit_voucher(const struct registrar *r, const struct admit *a, struct err *e)
+{
+	struct digest device = cert_device(a->signer, "");
+	struct outbox_entry en;
+	int found = outbox_newest(r->outbox, ENTRY_VOUCHER, &device, &en, e);
+
+	if (found == -1)
+		return -1;
+	if (found == 1 &&
+	    (en.answer_code == BATCH_REFUSED || en.state == ENTRY_REFUSED ||
+		en.state == ENTRY_WITHDRAWN))
+		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+		    "its voucher was refused: %s", en.reason);
+	if (r->conf.brski.enrol_without_voucher ||
+	    (found == 1 && registrar_deliverable(&en)))
+		return 0;
+	return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+	    "no voucher was delivered to this device");
+}
+
 int
 admit_check(const struct registrar *r, struct admit *a, struct err *e)
 {
@@ -77,6 +102,8 @@ admit_check(const struct registrar *r, struct admit *a, struct err *e)
 		e->fail = CMP_NOT_AUTHORIZED;
 		return -1;
 	}
+	if (a->kind == ENTRY_CMP && admit_voucher(r, a, e) == -1)
+		return -1;
 	admit_facts(a);
 	return 0;
 }

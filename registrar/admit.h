@@ -25,7 +25,7 @@ struct admit {
 
 /*
  * Chains to a trusted vendor, is the TLS client, is on no deny list, names its
- * device.  ERR_TRUST (signerNotTrusted) or ERR_POLICY (notAuthorized) with the
+ * device; for CMP, no voucher was refused to it.  ERR_TRUST (signerNotTrusted) or ERR_POLICY (notAuthorized) with the
  * reason; fills vendor, serial and facts on success.
  */
 int admit_check(

@@ -107,7 +107,7 @@ call_hold(
 static void
 call_by_state(struct call *c)
 {
-	if (c->entry.answer_value != 0 && !c->entry.late)
+	if (registrar_deliverable(&c->entry))
 		call_final(c);
 	else if (entry_terminal(c->entry.state))
 		call_ended(c);
@@ -217,7 +217,7 @@ call_poll(struct call *c)
 	}
 	if (found != 1)
 		call_error(c, &e);
-	else if (c->entry.answer_value != 0 && !c->entry.late)
+	else if (registrar_deliverable(&c->entry))
 		call_final(c);
 	else if (entry_terminal(c->entry.state))
 		call_ended(c);

@@ -92,7 +92,7 @@ confirm_find(struct call *c, struct err *e)
 {
 	int found = outbox_find(c->r->outbox, &c->row, &c->entry, e);
 
-	if (found == 0 || (found == 1 && c->entry.answer_value == 0))
+	if (found == 0 || (found == 1 && !registrar_deliverable(&c->entry)))
 		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "nothing is there to be confirmed in this transaction");
 	return found == 1 ? 0 : -1;

@@ -2,38 +2,13 @@
 
 #include <string.h>
 #include <unistd.h>
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
-#include "registrar/registrar.h"
+#include "registrar/control_json.h"
+#include "registrar/control_voucher.h"
 
 #define LIST_MAX    1000
 #define HISTORY_MAX 500
-
-static json_t *
-json_id(const struct registrar *r, uint64_t id)
-{
-	char text[ENTRY_ID_TEXT];
-
-	return id == 0
-	    ? json_null()
-	    : json_string(entry_id_format(text, outbox_epoch(r->outbox), id));
-}
-
-static json_t *
-json_time(uint64_t seconds)
-{
-	char text[21];
-
-	return seconds == 0 ? json_null()
-			    : json_string(clock_format(text, seconds));
-}
-
-static json_t *
-json_text(const char *s)
-{
-	return s == NULL || s[0] == '\0' ? json_null() : json_string(s);
-}
 
 static json_t *
 json_entry(const struct registrar *r, const struct outbox_entry *en)
@@ -55,27 +30,6 @@ json_entry(const struct registrar *r, const struct outbox_entry *en)
 	    en->answer_code == 0 ? json_null()
 				 : json_text(batch_code_name(en->answer_code)),
 	    "reason", json_text(en->reason));
-}
-
-static void
-control_json(struct https_req *q, int status, json_t *j)
-{
-	struct buf out AUTO_BUF = { 0 };
-
-	json_format(&out, j);
-	json_decref(j);
-	https_reply(q,
-	    &(struct https_answer){ .status = status,
-		.type = "application/json",
-		.body = buf_bytes(&out) });
-}
-
-static void
-control_error(struct https_req *q, int status, const struct err *e)
-{
-	control_json(q, status,
-	    json_pack(
-		"{s:s, s:s}", "error", e->msg, "kind", err_kind_name(e->kind)));
 }
 
 /* ---- GET /v1/status --------------------------------------------------- */
@@ -255,14 +209,60 @@ control_audit(struct registrar *r, struct https_req *q, const char *rest)
 		control_json(q, 200, json_pack("{s:O}", "history", history));
 }
 
+/* ---- GET /v1/metrics -------------------------------------------------- */
+
+/* Prometheus text exposition 0.0.4. */
+static void
+control_metrics(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct metrics *m = &r->metrics;
+	const struct {
+		const char *name;
+		atomic_ullong *value;
+	} counters[] = {
+		{ "requests_accepted", &m->accepted },
+		{ "requests_refused", &m->refused },
+		{ "vouchers_delivered", &m->vouchers_issued },
+		{ "vouchers_withheld", &m->vouchers_withheld },
+		{ "voucher_status_failures", &m->voucher_status_failed },
+		{ "enrol_status_failures", &m->enrol_status_failed },
+	};
+	struct buf out AUTO_BUF = { 0 };
+	struct outbox_counts n;
+
+	(void)rest;
+	for (size_t i = 0; i < NELEMS(counters); i++)
+		buf_printf(&out,
+		    "# TYPE waybill_%s_total counter\nwaybill_%s_total %llu\n",
+		    counters[i].name, counters[i].name,
+		    (unsigned long long)atomic_load(counters[i].value));
+	outbox_count(r->outbox, &n);
+	buf_add_str(&out, "# TYPE waybill_entries gauge\n");
+	for (int s = ENTRY_RECEIVED; s < ENTRY_STATE__MAX; s++)
+		buf_printf(&out, "waybill_entries{state=\"%s\"} %llu\n",
+		    entry_state_name(s), (unsigned long long)n.by_state[s]);
+	https_reply(q,
+	    &(struct https_answer){ .status = 200,
+		.type = "text/plain; version=0.0.4",
+		.body = buf_bytes(&out) });
+}
+
+/* ---- routes ----------------------------------------------------------- */
+
 static const struct {
 	const char *path; /* ending in '/': a prefix */
-	void (*get)(struct registrar *r, struct https_req *q, const char *rest);
+	enum https_method method;
+	void (*run)(struct registrar *r, struct https_req *q, const char *rest);
 } routes[] = {
-	{ "/v1/status", control_status },
-	{ "/v1/queue", control_list },
-	{ "/v1/queue/", control_show },
-	{ "/v1/audit", control_audit },
+	{ "/v1/status", HTTPS_GET, control_status },
+	{ "/v1/metrics", HTTPS_GET, control_metrics },
+	{ "/v1/queue", HTTPS_GET, control_list },
+	{ "/v1/queue/", HTTPS_GET, control_show },
+	{ "/v1/audit", HTTPS_GET, control_audit },
+	{ "/v1/voucher", HTTPS_GET, voucher_list },
+	{ "/v1/voucher/prefetch", HTTPS_POST, voucher_prefetch },
+	{ "/v1/voucher/import", HTTPS_POST, voucher_import },
+	{ "/v1/voucher/", HTTPS_GET, voucher_show },
 };
 
 static bool
@@ -290,10 +290,11 @@ control_request(struct https_req *q, void *arg)
 	for (size_t i = 0; i < NELEMS(routes); i++) {
 		if (!route_matches(routes[i].path, path))
 			continue;
-		if (https_method(q) != HTTPS_GET)
-			https_reply_text(q, 405, "only GET is served here");
+		if (https_method(q) != routes[i].method)
+			https_reply_text(q, 405, "%s is served here",
+			    routes[i].method == HTTPS_GET ? "GET" : "POST");
 		else
-			routes[i].get(r, q, path + strlen(routes[i].path));
+			routes[i].run(r, q, path + strlen(routes[i].path));
 		return;
 	}
 	https_reply_text(q, 404, "nothing is served here");

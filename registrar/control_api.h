@@ -5,8 +5,6 @@
 
 #include "common/sys/https.h"
 
-#define CONTROL_BODY_MAX (64 * 1024)
-
 /* https_handler; arg is the struct registrar. */
 void control_request(struct https_req *q, void *arg);
 

@@ -5,12 +5,15 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/pki/cmp.h"
+#include "registrar/brski.h"
 #include "registrar/call.h"
 #include "registrar/hold.h"
 
 #define CMP_PATH	"/.well-known/cmp"
 #define CMP_TYPE	"application/pkixcmp"
 #define FRONT_CONNS_MAX 4096
+/* The larger of what CMP and CMS take. */
+#define FRONT_BODY_MAX	(64 * 1024)
 
 /* RFC 9483 6.1: the label says what the first message was; we dispatch by
  * body, but an unknown label is an unknown path. */
@@ -57,6 +60,8 @@ front_request(struct https_req *q, void *arg)
 	char profile[CMP_PROFILE_MAX];
 	const char *type = https_header(q, "Content-Type");
 
+	if (brski_request(f, q))
+		return;
 	if (!front_cmp_path(https_path(q), profile))
 		https_reply_text(q, 404, "nothing is served here");
 	else if (https_method(q) != HTTPS_POST)
@@ -83,7 +88,7 @@ front_listen(struct front *f, const char *addr, struct err *e)
 	struct https_conf c = {
 		.listen = addr,
 		.signer = f->r->signer,
-		.max_body = CMP_MAX,
+		.max_body = FRONT_BODY_MAX,
 		.max_conns = FRONT_CONNS_MAX,
 	};
 

@@ -14,7 +14,9 @@ struct front {
 	struct loop *loop;
 	struct https *servers[REG_LISTEN_MAX];
 	size_t n_servers;
-	struct hold *held; /* requests that wait for their entry to move */
+	struct hold *held;  /* requests that wait for their entry to move */
+	uint64_t noted[64]; /* telemetry.c */
+	size_t n_noted;
 };
 
 int front_open(struct registrar *r, struct loop *l, struct front **ret,

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "common/base/log.h"
+#include "common/pki/voucher.h"
 #include "registrar/verify.h"
 
 /* One frame's batches while they are being committed. */
@@ -115,6 +116,7 @@ take_check_answer(const struct registrar *r, const struct service *v,
 {
 	struct outbox_entry en;
 	struct outbox_octets x = { 0 };
+	struct vch_answer voucher;
 	int rc = -1;
 
 	if (!it->has_answer)
@@ -122,6 +124,13 @@ take_check_answer(const struct registrar *r, const struct service *v,
 	if (outbox_get(r->outbox, it->id, &en, e) != 1)
 		return err_set(e, ERR_TRUST, "answer: no entry %llu",
 		    (unsigned long long)it->id);
+	if ((v->kinds & (1u << en.kind)) == 0)
+		return err_set(e, ERR_TRUST, "answer: %s is not its kind",
+		    entry_kind_name(en.kind));
+	/* What is in it is judged when it is there (vwatch.c): a MASA's
+	 * mistake ends an entry, it is not the service's. */
+	if (en.kind == ENTRY_VOUCHER)
+		return vch_answer_parse(answer, &voucher, e);
 	if (en.kind != ENTRY_CMP)
 		return err_set(
 		    e, ERR_INPUT, "answer: to a %s", entry_kind_name(en.kind));

@@ -14,6 +14,11 @@ static const struct conf_item vendor_table[] = {
 	    .type = CONF_STR,
 	    .off = offsetof(struct reg_vendor, anchor),
 	    .help = "PEM file of its root certificates" },
+	{ .key = "voucher-anchor",
+	    .type = CONF_STR,
+	    .off = offsetof(struct reg_vendor, voucher_anchor),
+	    .def = "",
+	    .help = "PEM file of who may sign its vouchers; default anchor" },
 	{ .key = NULL },
 };
 
@@ -107,6 +112,32 @@ static const struct conf_item cmp_table[] = {
 	{ .key = NULL },
 };
 
+static const struct conf_item brski_table[] = {
+	{ .key = "verify-voucher",
+	    .type = CONF_BOOL,
+	    .off = OFF(brski.verify_voucher) - OFF(brski),
+	    .def = "true",
+	    .help = "judge vouchers before they are passed on" },
+	{ .key = "nonceless",
+	    .type = CONF_BOOL,
+	    .off = OFF(brski.nonceless) - OFF(brski),
+	    .def = "false",
+	    .help = "use a stored nonceless voucher, MASA out of reach" },
+	{ .key = "enrol-without-voucher",
+	    .type = CONF_BOOL,
+	    .off = OFF(brski.enrol_without_voucher) - OFF(brski),
+	    .def = "true",
+	    .help = "admit devices that never asked for a voucher here" },
+	{ .key = "retry-after",
+	    .type = CONF_DUR,
+	    .off = OFF(brski.retry_after) - OFF(brski),
+	    .def = "5s",
+	    .min = 1000,
+	    .max = 60000,
+	    .help = "a pledge that waits for its voucher asks so often" },
+	{ .key = NULL },
+};
+
 const struct conf_item reg_conf_table[] = {
 	{ .key = "site",
 	    .type = CONF_STR,
@@ -178,6 +209,12 @@ const struct conf_item reg_conf_table[] = {
 	    .def = "",
 	    .sub = cmp_table,
 	    .help = "CMP conversation" },
+	{ .key = "brski",
+	    .type = CONF_MAP,
+	    .off = OFF(brski),
+	    .def = "",
+	    .sub = brski_table,
+	    .help = "vouchers" },
 	{ .key = "deadline",
 	    .type = CONF_DUR,
 	    .off = OFF(deadline),

@@ -8,6 +8,7 @@ enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY };
 
 struct reg_vendor {
 	char *name, *anchor;
+	char *voucher_anchor; /* NULL: anchor */
 };
 
 struct reg_service {
@@ -37,6 +38,10 @@ struct reg_conf {
 		uint64_t hold, check_after, check_after_max; /* milliseconds */
 		int final;
 	} cmp;
+	struct {
+		bool verify_voucher, nonceless, enrol_without_voucher;
+		uint64_t retry_after; /* milliseconds */
+	} brski;
 	uint64_t deadline; /* milliseconds */
 	uint64_t per_device_hour;
 };

@@ -8,7 +8,9 @@
 #include "common/sys/daemon.h"
 #include "registrar/carry.h"
 #include "registrar/control_api.h"
+#include "registrar/control_json.h"
 #include "registrar/front.h"
+#include "registrar/vwatch.h"
 
 /* ---- configuration ---------------------------------------------------- */
 
@@ -68,14 +70,26 @@ configure_services(struct registrar *r, struct err *e)
 }
 
 static int
+configure_vendor(struct registrar *r, const struct reg_vendor *v, struct err *e)
+{
+	const char *voucher =
+	    v->voucher_anchor != NULL ? v->voucher_anchor : v->anchor;
+
+	if (trust_add_file(r->vendors, v->name, v->anchor, e) == -1)
+		return -1;
+	return trust_add_file(r->vouchers, v->name, voucher, e);
+}
+
+static int
 configure_trust(struct registrar *r, struct err *e)
 {
 	const struct reg_vendor *v = r->conf.vendors.v;
 
 	r->vendors = trust_new();
+	r->vouchers = trust_new();
 	r->domain = trust_new();
 	for (size_t i = 0; i < r->conf.vendors.n; i++)
-		if (trust_add_file(r->vendors, v[i].name, v[i].anchor, e) == -1)
+		if (configure_vendor(r, &v[i], e) == -1)
 			return -1;
 	if (trust_add_file(r->domain, "domain", r->conf.domain_ca, e) == -1)
 		return -1;
@@ -184,6 +198,7 @@ registrar_open(struct registrar *r, struct err *e)
 	if (open_outbox(r, e) == -1 || open_bases(r, e) == -1 ||
 	    carry_open(r, r->loops[0], &r->carry, e) == -1)
 		return -1;
+	vwatch_open(r, r->loops[0]);
 	r->control = https_open_unix(r->loops[0], r->conf.control.socket,
 	    CONTROL_BODY_MAX, control_request, r, e);
 	return r->control != NULL ? 0 : -1;
@@ -223,6 +238,7 @@ registrar_close(struct registrar *r)
 	free(r->services);
 	denylist_free(r->denied);
 	trust_free(r->vendors);
+	trust_free(r->vouchers);
 	trust_free(r->domain);
 	signer_free(r->signer);
 	conf_free(reg_conf_table, &r->conf);
@@ -236,6 +252,14 @@ registrar_service(const struct registrar *r, enum entry_kind kind)
 		if (r->services[i].kinds & (1u << kind))
 			return &r->services[i];
 	return NULL;
+}
+
+bool
+registrar_deliverable(const struct outbox_entry *en)
+{
+	return en->answer_value != 0 &&
+	    (en->state == ENTRY_ANSWERED || en->state == ENTRY_DELIVERED ||
+		en->state == ENTRY_CONFIRMED);
 }
 
 uint64_t

@@ -29,10 +29,17 @@ struct service {
 	atomic_bool link_up;
 };
 
+/* What is only counted; shown as metrics by the control socket. */
+struct metrics {
+	atomic_ullong accepted, refused, vouchers_issued, vouchers_withheld;
+	atomic_ullong voucher_status_failed, enrol_status_failed;
+};
+
 struct registrar {
 	struct reg_conf conf;
 	struct signer *signer;
-	struct trust *vendors; /* believed of devices */
+	struct trust *vendors;	/* believed of devices */
+	struct trust *vouchers; /* believed of vouchers; named by vendor */
 	struct trust *domain; /* believed of services and certificates issued */
 	struct denylist *denied; /* NULL: none */
 	struct service *services;
@@ -45,6 +52,7 @@ struct registrar {
 	struct carry *carry;
 	struct https *control;
 	uint64_t started; /* monotonic milliseconds */
+	struct metrics metrics;
 };
 
 /* main()'s steps. */
@@ -57,6 +65,8 @@ void registrar_close(struct registrar *r);
 /* The service that answers this kind, or NULL. */
 struct service *registrar_service(
     const struct registrar *r, enum entry_kind kind);
+/* There is an answer, and nothing since says that it must not be told. */
+bool registrar_deliverable(const struct outbox_entry *en);
 /* Time for judging certificates: 0 (no dates) while the clock is unknown. */
 uint64_t registrar_judge_time(void);
 
