@@ -1,4 +1,4 @@
-#include "manufacturer/pledge.h"
+#include "manufacturer/pledge_int.h"
 
 #include <string.h>
 #include <time.h>
@@ -8,30 +8,10 @@
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/issue.h"
-#include "manufacturer/pledge_http.h"
-#include "manufacturer/pledge_state.h"
-
-#define HTTP_TIMEOUT 60
-#define RETRY_MS     500
-
-struct pledge {
-	const struct pledge_opts *o;
-	struct signer *idevid;
-	struct trust *anchors;
-	EVP_PKEY *key; /* the new one */
-	char serial[CERT_TEXT_MAX];
-	char path[32 + CMP_PROFILE_MAX];
-	uint64_t until; /* monotonic milliseconds */
-	struct buf request;
-	struct cmp_msg *first; /* request, parsed */
-	struct cmp_msg *last;  /* waiting or pollRep; NULL: none yet */
-	struct cmp_msg *final;
-	uint32_t check_after;
-};
-
 static void
 pledge_done(struct pledge *p)
 {
+	pledge_http_free(p->http);
 	signer_free(p->idevid);
 	trust_free(p->anchors);
 	EVP_PKEY_free(p->key);
@@ -41,8 +21,7 @@ pledge_done(struct pledge *p)
 	cmp_free(p->final);
 }
 
-/* One line for people, or one JSON object for programs. */
-static void
+void
 pledge_say(const struct pledge *p, const char *event, const char *detail)
 {
 	struct buf line AUTO_BUF = { 0 };
@@ -63,7 +42,7 @@ pledge_say(const struct pledge *p, const char *event, const char *detail)
 
 /* ---- sending ---------------------------------------------------------- */
 
-static void
+void
 pledge_sleep(uint64_t ms)
 {
 	struct timespec t = { (time_t)(ms / 1000),
@@ -72,7 +51,7 @@ pledge_sleep(uint64_t ms)
 	nanosleep(&t, NULL);
 }
 
-static uint64_t
+uint64_t
 pledge_left_ms(const struct pledge *p)
 {
 	uint64_t now = clock_mono_ms();
@@ -92,7 +71,7 @@ pledge_check_reply(const struct pledge *p, const struct cmp_msg *sent,
 	if (cmp_check_header(m, e) == -1 ||
 	    (signer = cmp_find_signer(m, NULL, e)) == NULL ||
 	    trust_check(p->anchors, signer, cmp_extra_certs(m),
-		clock_now().time, &anchor, NULL, e) == -1 ||
+		pledge_http_now(), &anchor, NULL, e) == -1 ||
 	    cmp_verify(m, signer, e) == -1)
 		return -1;
 	if (!bytes_eq(cmp_transaction_id(m), cmp_transaction_id(sent)))
@@ -105,26 +84,42 @@ pledge_check_reply(const struct pledge *p, const struct cmp_msg *sent,
 	return err_set(e, ERR_TRUST, "reply: recipNonce is none of ours");
 }
 
+/* 0 with a 200; ERR_RETRY with a 503. */
+static int
+pledge_post(
+    const struct pledge *p, struct bytes der, struct buf *ret, struct err *e)
+{
+	struct pledge_http_answer a = { 0 };
+	struct pledge_http_ask q = { .path = p->path,
+		.type = "application/pkixcmp",
+		.body = der,
+		.timeout_s = PLEDGE_HTTP_TIMEOUT };
+
+	if (pledge_http_send(p->http, &q, &a, e) == -1)
+		return -1;
+	if (a.status == 200) {
+		*ret = a.body;
+		return 0;
+	}
+	err_set(e, a.status == 503 ? ERR_RETRY : ERR_INPUT,
+	    "registrar: HTTP %d: %s", a.status, pledge_http_line(&a));
+	pledge_http_answer_done(&a);
+	return -1;
+}
+
 /* Sends until somebody answers or the time is up. */
 static int
 pledge_exchange(const struct pledge *p, const struct cmp_msg *m,
     struct cmp_msg **ret, struct err *e)
 {
-	struct pledge_http h = { .host_port = p->o->proxy,
-		.idevid = p->idevid,
-		.anchors = p->anchors };
 	AUTO(cmp_msg) reply = NULL;
 	struct buf in AUTO_BUF = { 0 };
 
-	for (;;) {
-		buf_reset(&in);
-		if (pledge_http_post(
-			&h, p->path, cmp_der(m), HTTP_TIMEOUT, &in, e) == 0)
-			break;
+	while (pledge_post(p, cmp_der(m), &in, e) == -1) {
 		if ((e->kind != ERR_PEER && e->kind != ERR_RETRY) ||
-		    pledge_left_ms(p) < RETRY_MS)
+		    pledge_left_ms(p) < PLEDGE_RETRY_MS)
 			return -1;
-		pledge_sleep(RETRY_MS);
+		pledge_sleep(PLEDGE_RETRY_MS);
 	}
 	if (cmp_parse(buf_bytes(&in), &reply, e) == -1 ||
 	    pledge_check_reply(p, m, reply, e) == -1)
@@ -346,10 +341,10 @@ pledge_check_cert(
 		return err_set(e, ERR_TRUST,
 		    "certificate: not for the key that was asked for");
 	return trust_check(p->anchors, cert, cmp_extra_certs(p->final),
-	    clock_now().time, &anchor, chain, e);
+	    pledge_http_now(), &anchor, chain, e);
 }
 
-static int
+int
 pledge_write(const struct pledge *p, const char *suffix, mode_t mode,
     struct bytes data, struct err *e)
 {
@@ -419,6 +414,24 @@ pledge_confirm(struct pledge *p, X509 *cert, long id, struct err *e)
 	return 0;
 }
 
+/* RFC 8995 5.9.4: on a connection made with the new certificate. */
+static void
+pledge_tell_joined(
+    const struct pledge *p, X509 *cert, const STACK_OF(X509) * chain)
+{
+	AUTO(X509S) above = sk_X509_new_null();
+	AUTO(signer) ldevid = NULL;
+	AUTO(pledge_http) http = NULL;
+
+	for (int i = 1; i + 1 < sk_X509_num(chain); i++)
+		if (X509_add_cert(above, sk_X509_value(chain, i),
+			X509_ADD_FLAG_UP_REF) != 1)
+			err_die("out of memory");
+	ldevid = signer_new(p->key, cert, above);
+	http = pledge_http_new(p->o->proxy, ldevid, p->anchors);
+	brski_tell_enrolment(p, http, NULL);
+}
+
 static int
 pledge_accept(struct pledge *p, struct cmp_response *r, struct err *e)
 {
@@ -428,8 +441,10 @@ pledge_accept(struct pledge *p, struct cmp_response *r, struct err *e)
 	    pledge_confirm(p, r->cert, r->id, e) == -1 ||
 	    pledge_write_results(p, r->cert, chain, e) == -1)
 		return -1;
-	pledge_state_clear(p->o->state);
 	pledge_say(p, "enrolled", p->o->out);
+	if (p->o->trust == NULL)
+		pledge_tell_joined(p, r->cert, chain);
+	pledge_state_clear(p->o->state);
 	return 0;
 }
 
@@ -482,10 +497,49 @@ pledge_open(struct pledge *p, struct err *e)
 	snprintf(p->path, sizeof(p->path), "/.well-known/cmp%s%s/%s",
 	    profile != NULL ? "/p/" : "", profile != NULL ? profile : "",
 	    p->o->request == CMP_P10CR ? "pkcs10" : "initialization");
-	if (trust_add_file(p->anchors, "domain", p->o->trust, e) == -1 ||
-	    file_mkdirs(p->o->state, 0700, e) == -1)
+	if ((p->o->trust != NULL &&
+		trust_add_file(p->anchors, "domain", p->o->trust, e) == -1) ||
+	    file_mkdirs(p->o->state, 0700, e) == -1 ||
+	    pledge_load_idevid(p, e) == -1)
 		return -1;
-	return pledge_load_idevid(p, e);
+	p->http = pledge_http_new(
+	    p->o->proxy, p->idevid, p->o->trust != NULL ? p->anchors : NULL);
+	return 0;
+}
+
+int
+pledge_learn(const struct pledge_opts *o, struct err *e)
+{
+	struct pledge p = { .o = o };
+	int rc = -1;
+
+	if (pledge_open(&p, e) == 0)
+		rc = brski_learn(&p, e);
+	pledge_done(&p);
+	return rc;
+}
+
+static int
+pledge_join(struct pledge *p, struct err *e)
+{
+	if (pledge_resume(p, e) == -1)
+		return -1;
+	if (p->last == NULL && p->final == NULL &&
+	    pledge_first_exchange(p, e) == -1)
+		return -1;
+	if (p->final == NULL && pledge_poll(p, e) == -1)
+		return -1;
+	return pledge_finish(p, e);
+}
+
+/* RFC 8995 5.9.4: on the connection of the attempt, if it is still there. */
+static void
+pledge_tell_failed(const struct pledge *p, const struct err *e)
+{
+	if (p->o->trust == NULL &&
+	    (e->kind == ERR_POLICY || e->kind == ERR_TRUST ||
+		e->kind == ERR_INPUT))
+		brski_tell_enrolment(p, p->http, e->msg);
 }
 
 int
@@ -494,11 +548,10 @@ pledge_enrol(const struct pledge_opts *o, struct err *e)
 	struct pledge p = { .o = o };
 	int rc = -1;
 
-	if (pledge_open(&p, e) == 0 && pledge_resume(&p, e) == 0 &&
-	    (p.last != NULL || p.final != NULL ||
-		pledge_first_exchange(&p, e) == 0) &&
-	    (p.final != NULL || pledge_poll(&p, e) == 0))
-		rc = pledge_finish(&p, e);
+	if (pledge_open(&p, e) == 0 &&
+	    (o->trust != NULL || brski_learn(&p, e) == 0) &&
+	    (rc = pledge_join(&p, e)) == -1)
+		pledge_tell_failed(&p, e);
 	pledge_done(&p);
 	return rc;
 }

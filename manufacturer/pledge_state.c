@@ -5,6 +5,9 @@
 #include "common/pki/cmp.h"
 
 static const char *const names[PLEDGE_FILE__MAX] = {
+	[PLEDGE_VOUCHER_REQUEST] = "voucher-request.der",
+	[PLEDGE_VOUCHER] = "voucher.vcj",
+	[PLEDGE_VOUCHER_STATUS] = "voucher-status.json",
 	[PLEDGE_KEY] = "key.pem",
 	[PLEDGE_REQUEST] = "request.der",
 	[PLEDGE_LAST] = "last.der",
@@ -32,13 +35,14 @@ pledge_state_write(
 	return file_write(path, 0600, data, e);
 }
 
-/* The request goes first and the key last: a power cut in between leaves
+/* The requests go first and the key last: a power cut in between leaves
  * files that the next run can only start anew from. */
 void
 pledge_state_clear(const char *dir)
 {
-	static const enum pledge_file order[] = { PLEDGE_REQUEST, PLEDGE_LAST,
-		PLEDGE_FINAL, PLEDGE_CERTCONF, PLEDGE_KEY };
+	static const enum pledge_file order[] = { PLEDGE_VOUCHER_REQUEST,
+		PLEDGE_REQUEST, PLEDGE_LAST, PLEDGE_FINAL, PLEDGE_CERTCONF,
+		PLEDGE_VOUCHER, PLEDGE_VOUCHER_STATUS, PLEDGE_KEY };
 
 	for (size_t i = 0; i < NELEMS(order); i++) {
 		AUTO(char) path = path_join(dir, names[order[i]]);

@@ -8,11 +8,14 @@
 #include "common/base/err.h"
 
 enum pledge_file {
-	PLEDGE_KEY,	 /* the new private key, PEM */
-	PLEDGE_REQUEST,	 /* ir or p10cr: sent again as it is */
-	PLEDGE_LAST,	 /* the registrar's last waiting or pollRep */
-	PLEDGE_FINAL,	 /* its final response, verified */
-	PLEDGE_CERTCONF, /* our certConf: sent again as it is */
+	PLEDGE_VOUCHER_REQUEST, /* sent again as it is */
+	PLEDGE_VOUCHER,		/* what came, accepted */
+	PLEDGE_VOUCHER_STATUS,	/* what was told of it, and taken */
+	PLEDGE_KEY,		/* the new private key, PEM */
+	PLEDGE_REQUEST,		/* ir or p10cr: sent again as it is */
+	PLEDGE_LAST,		/* the registrar's last waiting or pollRep */
+	PLEDGE_FINAL,		/* its final response, verified */
+	PLEDGE_CERTCONF,	/* our certConf: sent again as it is */
 	PLEDGE_FILE__MAX
 };
 
