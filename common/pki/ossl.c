@@ -14,6 +14,15 @@
 #define CERTS_FILE_MAX ((size_t)256 * 1024)
 #define KEY_FILE_MAX   ((size_t)64 * 1024)
 
+/* "EVP lib" names where an error passed through, not what was wrong. */
+static bool
+says_nothing(const char *reason)
+{
+	size_t n = strlen(reason);
+
+	return n > 4 && strcmp(reason + n - 4, " lib") == 0;
+}
+
 int
 err_ossl(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
@@ -29,7 +38,7 @@ err_ossl(struct err *e, enum err_kind kind, const char *fmt, ...)
 	va_end(ap);
 	code = ERR_peek_last_error_all(NULL, NULL, NULL, &data, &flags);
 	reason = ERR_reason_error_string(code);
-	if (code == 0 || reason == NULL)
+	if (code == 0 || reason == NULL || says_nothing(reason))
 		err_set(e, kind, "%s", msg);
 	else if ((flags & ERR_TXT_STRING) != 0 && data[0] != '\0')
 		err_set(e, kind, "%s: %s (%s)", msg, reason, data);
