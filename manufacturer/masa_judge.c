@@ -167,7 +167,7 @@ check_registrar(struct judging *j, struct err *e)
 	return 0;
 }
 
-/* RFC 3339 5.6; vch_request_parse has seen its form. */
+/* RFC 3339 5.6. */
 static int
 parse_time(const char *s, uint64_t *ret)
 {

@@ -11,7 +11,7 @@
 
 /* Older events make place for newer ones, counted as RFC 8995 5.8.1
  * "arbitrary". */
-#define MASA_EVENTS_MAX 200
+#define MASA_EVENTS_MAX 100
 
 struct masa_state;
 
