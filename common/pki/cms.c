@@ -551,6 +551,8 @@ check_signature(CMS_SignerInfo *si, X509 *signer, const ASN1_OBJECT *type,
 	const struct hash *h;
 	bool holds;
 
+	/* A key that could not be read has complained. */
+	ERR_clear_error();
 	if (key_check(key, &why) == -1)
 		return err_fail(
 		    e, ERR_TRUST, why.fail, "CMS: signer's %s", why.msg);

@@ -88,8 +88,8 @@ struct vch_log {
 void vch_log_done(struct vch_log *l);
 int vch_log_parse(struct bytes json, struct vch_log *ret, struct err *e)
     WARN_UNUSED;
-/* Appends RFC 8995 5.8.2: base64 of the domain CA's SubjectKeyIdentifier (or of the
- * SHA-256 of its SPKI without one). */
+/* Appends, RFC 8995 5.8.2, base64 of the domain CA's SubjectKeyIdentifier (or
+ * of the SHA-256 of its SPKI without one). */
 void vch_domain_id(X509 *domain_ca, struct buf *ret);
 
 /* RFC 8995 5.7, 5.9.4: {"version":1,"status":bool,"reason":..,...} */
@@ -104,8 +104,10 @@ int vch_status_parse(struct bytes json, struct vch_status *ret,
 void vch_status_format(const struct vch_status *s, struct buf *out);
 
 /* What the masa-client answers to an entry of kind voucher
- * (schemas/entry.cddl), each within CMS_OCTETS_MAX and VCH_JSON_MAX: CBOR [1, MASA's HTTP status, its plain reason, voucher
- * or null, HTTP status of the audit log (0: unreachable), audit log or null]. */
+ * (schemas/entry.cddl): CBOR [1, MASA's HTTP status, its plain reason, voucher
+ * or null, HTTP status of the audit log (0: unreachable), audit log or null].
+ * Voucher and log are within CMS_OCTETS_MAX and VCH_JSON_MAX, a status within
+ * 999; for the reason see vch_status_parse. */
 struct vch_answer {
 	unsigned status;
 	char reason[200];
