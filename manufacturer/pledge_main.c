@@ -1,5 +1,6 @@
 /* waybill-pledge: the reference device. */
 #include <argp.h>
+#include <signal.h>
 #include <string.h>
 #include "common/base/log.h"
 #include "common/base/str.h"
@@ -167,6 +168,8 @@ main(int argc, char **argv)
 	argp_err_exit_status = err_exit_code(ERR_USAGE);
 	argp_parse(&argp, argc, argv, 0, NULL, &opts);
 	log_init("waybill-pledge", LOG_WARN);
+	/* A registrar may end a connection that we still write to. */
+	signal(SIGPIPE, SIG_IGN);
 	if (opts.command->run(&opts.o, &e) == 0)
 		return 0;
 	fprintf(stderr, "waybill-pledge: %s\n", e.msg);
