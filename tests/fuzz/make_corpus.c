@@ -1,13 +1,16 @@
 /*
- * Writes the seeds of the fuzzers: DIR/cert, DIR/cmp, DIR/frame and DIR/id, one well
- * formed input of each sort.  Run by hand; what it writes is committed.  Keys
- * are made anew each time, so the files differ from run to run.
+ * Writes the seeds of the fuzzers: DIR/cert, DIR/cmp, DIR/cms, DIR/frame,
+ * DIR/id and DIR/voucher, one well formed input of each sort, and of SignedData
+ * what nobody should send as well.  Run by hand; what it writes is committed.
+ * Keys are made anew each time, so the files differ from run to run.
  */
 #include <stdio.h>
 
 #include "common/base/file.h"
 #include "common/link/frame.h"
+#include "common/pki/voucher.h"
 #include "tests/unit/cmp_fixture.h"
+#include "tests/unit/cms_lab.h"
 
 static const char *top;
 
@@ -134,6 +137,88 @@ certs(struct fixture *f)
 		.key_usage = "critical,keyCertSign,cRLSign" });
 }
 
+/* ---- vouchers ---------------------------------------------------------- */
+
+static void
+cms_seeds(struct fixture *f)
+{
+	struct signer *rsa = lab_signer(f, "RSA", 2048);
+	struct signer *ed25519 = lab_signer(f, "ED25519", 0);
+	const struct recipe *r;
+	struct buf out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	for (r = cms_recipes; r < cms_recipes + NELEMS(cms_recipes); r++) {
+		lab_cms(r, r->rsa ? rsa : f->device, f->ra, bytes_of("{}", 2),
+		    &out);
+		seed_buf("cms", r->name, &out);
+	}
+	check(cms_sign(nid_json_voucher(), bytes_of("{}", 2), ed25519, NULL,
+		  &out, &e),
+	    &e);
+	seed_buf("cms", "ed25519", &out);
+	signer_free(rsa);
+	signer_free(ed25519);
+}
+
+static void
+voucher_seeds(struct fixture *f)
+{
+	struct vch_request request = { .created_on = "2026-11-02T03:04:05Z",
+		.assertion = VCH_PROXIMITY,
+		.nonce = "-_XE9zK9q8Ll1qylMtLKeg",
+		.serial = "SN-1" };
+	struct vch v = { .created_on = "2026-11-02T03:04:05Z",
+		.expires_on = 1793588645,
+		.assertion = VCH_LOGGED,
+		.serial = "SN-1",
+		.pin = f->root };
+	struct buf out AUTO_BUF = { 0 };
+
+	vch_idevid_issuer(f->device->cert, &request.idevid_issuer);
+	vch_idevid_issuer(f->device->cert, &v.idevid_issuer);
+	ossl_cert_der(f->registrar->cert, &request.proximity);
+	buf_add_str(&request.prior, "what the pledge signed");
+	vch_request_format(&request, &out);
+	seed_buf("voucher", "request", &out);
+	vch_format(&v, &out);
+	seed_buf("voucher", "nonceless", &out);
+	v.expires_on = 0;
+	str_copy(v.nonce, sizeof(v.nonce), request.nonce);
+	vch_format(&v, &out);
+	seed_buf("voucher", "nonced", &out);
+	vch_request_done(&request);
+	buf_done(&v.idevid_issuer);
+}
+
+static void
+voucher_small_seeds(void)
+{
+	static const char log[] =
+	    "{\"version\":\"1\",\"events\":[{\"date\":"
+	    "\"2026-11-02T03:04:05Z\",\"domainID\":\"AAEC\","
+	    "\"nonce\":null,\"assertion\":\"logged\","
+	    "\"truncated\":\"0\"}],\"truncation\":"
+	    "{\"nonced duplicates\":0,\"nonceless duplicates\":\"1\","
+	    "\"arbitrary\":2}}";
+	struct vch_status s = { .version = 1, .reason = "no" };
+	struct vch_answer a = { .status = 200,
+		.reason = "ok",
+		.voucher = bytes_of("voucher", 7),
+		.log_status = 200,
+		.log = bytes_of(log, sizeof(log) - 1) };
+	struct buf out AUTO_BUF = { 0 };
+
+	seed("voucher", "audit-log", a.log);
+	vch_status_format(&s, &out);
+	seed_buf("voucher", "status", &out);
+	vch_answer_format(&a, &out);
+	seed_buf("voucher", "answer", &out);
+	a = (struct vch_answer){ .status = 404, .reason = "not here" };
+	vch_answer_format(&a, &out);
+	seed_buf("voucher", "answer-refused", &out);
+}
+
 /* ---- frames ------------------------------------------------------------ */
 
 static void
@@ -239,6 +324,9 @@ main(int argc, char **argv)
 	cmp_requests(state);
 	cmp_answers(state);
 	certs(state);
+	cms_seeds(state);
+	voucher_seeds(state);
+	voucher_small_seeds();
 	frame_put_seeds(state);
 	frame_batch_seeds(state);
 	frame_small_seeds(state);
