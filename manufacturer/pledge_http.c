@@ -1,6 +1,9 @@
 #include "manufacturer/pledge_http.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -148,6 +151,18 @@ pledge_http_judge(
 	return 0;
 }
 
+/* libevent writes header and body apart: without this the second waits for
+ * the first's delayed acknowledgement.  The socket is there from now on. */
+static void
+http_no_delay(struct pledge_http *h)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(h->conn);
+	int on = 1;
+
+	setsockopt(
+	    bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 /* Judged by anchor, not by name, and before one octet is sent; or taken as it
  * is, which TLS will call verified. */
 static int
@@ -156,6 +171,7 @@ http_on_cert(X509_STORE_CTX *ctx, void *arg)
 	struct pledge_http *h = arg;
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(ctx);
 
+	http_no_delay(h);
 	X509_free(h->cert);
 	x509s_free(h->chain);
 	h->cert = cert_ref(X509_STORE_CTX_get0_cert(ctx));
