@@ -39,7 +39,7 @@ find_item(const char *from, const char *key, bool inside)
 static void
 check_default(const char *item, const struct conf_item *c)
 {
-	const char *end = strstr(item + 1, "\n.It ");
+	const char *end = strstr(item, "\n.It ");
 	size_t n = end == NULL ? strlen(item) : (size_t)(end - item);
 
 	if (c->def == NULL || c->def[0] == '\0' || c->type == CONF_MAP ||
