@@ -193,6 +193,7 @@ make_ra(struct demo *d, const char *vendor, struct err *e)
 		.name = SERVICE,
 		.address = address,
 		.map_size = "64MiB",
+		.no_masa = true,
 		.hosts = loopback,
 		.quiet = true };
 
@@ -214,6 +215,7 @@ make_site(struct demo *d, const char *vendor, struct err *e)
 		.map_size = "64MiB",
 		.hold = "3s",
 		.check_after = "1s",
+		.retry_after = "1s",
 		.reconnect_max = "1s",
 		.hosts = loopback,
 		.quiet = true };

@@ -122,44 +122,57 @@ folder_cert(const struct folder *f, const char *name, struct err *e)
 }
 
 int
-folder_seal(const struct folder *f, struct err *e)
+folder_seal(const struct folder *f, const char *name, struct err *e)
 {
 	uint8_t secret[SEAL_LEN];
 	int rc;
 
 	random_bytes(secret, sizeof(secret));
 	rc = folder_put_new(
-	    f, "seal", ".key", 0600, bytes_of(secret, sizeof(secret)), e);
+	    f, name, ".key", 0600, bytes_of(secret, sizeof(secret)), e);
 	OPENSSL_cleanse(secret, sizeof(secret));
 	return rc;
 }
 
 int
-folder_vendor(const struct folder *f, const char *vendor, struct err *e)
+vendor_split(
+    const char *option, char *text, const char **ret_value, struct err *e)
+{
+	char *value = strchr(text, '=');
+
+	if (value == NULL)
+		return err_set(
+		    e, ERR_USAGE, "%s %s: NAME=... expected", option, text);
+	*value++ = '\0';
+	if (!name_valid(text))
+		return err_set(e, ERR_USAGE,
+		    "%s %s: a name is a-z, 0-9 and '-'", option, text);
+	*ret_value = value;
+	return 0;
+}
+
+int
+folder_vendor(const struct folder *f, const char *option, const char *vendor,
+    const char *suffix, struct err *e)
 {
 	struct buf pem AUTO_BUF = { 0 };
 	AUTO(char) dir = folder_path(f, "vendors", "");
 	AUTO(char) name = xstrdup(vendor);
 	AUTO(char) file = NULL;
 	AUTO(X509S) certs = NULL;
-	char *path = strchr(name, '=');
+	const char *path;
 	int i;
 
-	if (path == NULL)
-		return err_set(
-		    e, ERR_USAGE, "--vendor %s: NAME=FILE expected", vendor);
-	*path++ = '\0';
-	if (!name_valid(name))
-		return err_set(e, ERR_USAGE,
-		    "--vendor %s: a name is a-z, 0-9 and '-'", name);
+	if (vendor_split(option, name, &path, e) == -1)
+		return -1;
 	if ((certs = ossl_load_certs(path, e)) == NULL)
-		return err_prefix(e, "--vendor %s", name);
+		return err_prefix(e, "%s %s", option, name);
 	for (i = 0; i < sk_X509_num(certs); i++)
 		ossl_cert_pem(sk_X509_value(certs, i), &pem);
 	if (file_mkdirs(dir, 0700, e) == -1)
 		return -1;
 	file = path_join("vendors", name);
-	return folder_put_new(f, file, ".pem", 0644, buf_bytes(&pem), e);
+	return folder_put_new(f, file, suffix, 0644, buf_bytes(&pem), e);
 }
 
 int

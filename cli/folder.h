@@ -39,10 +39,12 @@ EVP_PKEY *folder_key(
 X509 *folder_cert(
     const struct folder *f, const char *name, struct err *e) WARN_UNUSED;
 /* NAME.key with 32 random octets for a store. */
-int folder_seal(const struct folder *f, struct err *e) WARN_UNUSED;
-/* Copies the anchors of "NAME=FILE" to vendors/NAME.pem. */
-int folder_vendor(
-    const struct folder *f, const char *vendor, struct err *e) WARN_UNUSED;
+int folder_seal(
+    const struct folder *f, const char *name, struct err *e) WARN_UNUSED;
+/* Copies the certificates of "NAME=FILE" to vendors/NAMESUFFIX; option is for
+ * messages. */
+int folder_vendor(const struct folder *f, const char *option,
+    const char *vendor, const char *suffix, struct err *e) WARN_UNUSED;
 
 /* What is to be remembered between runs: init.json. */
 int folder_remember(
@@ -52,6 +54,10 @@ json_t *folder_recall(const struct folder *f, struct err *e) WARN_UNUSED;
 /* A Unix socket's name has a limit; ERR_USAGE if DIR/NAME is over it. */
 int folder_check_socket(
     const struct folder *f, const char *name, struct err *e) WARN_UNUSED;
+
+/* Splits "NAME=VALUE" in place; ERR_USAGE.  option is for messages. */
+int vendor_split(const char *option, char *text, const char **ret_value,
+    struct err *e) WARN_UNUSED;
 
 /* SHA-256 in groups of four, to be read aloud; ret of FINGERPRINT_LEN. */
 #define FINGERPRINT_LEN 80

@@ -12,11 +12,21 @@ enum {
 	OPT_LISTEN,
 	OPT_PROXY_LISTEN,
 	OPT_VENDOR,
+	OPT_VENDOR_TLS,
+	OPT_VENDOR_URL,
+	OPT_VENDOR_HOST,
+	OPT_VENDOR_PRIVATE,
+	OPT_VOUCHER_ANCHOR,
+	OPT_NO_MASA,
+	OPT_MASA_LISTEN,
+	OPT_MASA_ADDRESS,
+	OPT_MASA_RETRY_MAX,
 	OPT_MAP_SIZE,
 	OPT_ADDRESS,
 	OPT_ORGANIZATION,
 	OPT_HOLD,
 	OPT_CHECK_AFTER,
+	OPT_RETRY_AFTER,
 	OPT_RECONNECT_MAX,
 	OPT_PAIR,
 	OPT_OUT,
@@ -53,7 +63,8 @@ check_one(const struct folder *f, const char *daemon, struct err *e)
 }
 
 int
-init_check(const char *dir, const char *const *daemons, size_t n, struct err *e)
+init_check(
+    const char *dir, const struct init_daemon *daemons, size_t n, struct err *e)
 {
 	struct folder f = { 0 };
 	struct err first = ERR_INIT, next = ERR_INIT;
@@ -63,7 +74,9 @@ init_check(const char *dir, const char *const *daemons, size_t n, struct err *e)
 		return -1;
 	/* All of them speak, whatever the first one says. */
 	for (i = 0; i < n; i++)
-		if (check_one(&f, daemons[i], &next) == -1 &&
+		if ((!daemons[i].optional ||
+			folder_has(&f, daemons[i].name, ".yaml")) &&
+		    check_one(&f, daemons[i].name, &next) == -1 &&
 		    first.kind == ERR_NONE)
 			first = next;
 	folder_close(&f);
@@ -147,13 +160,20 @@ on_ra(int key, char *arg, struct argp_state *state)
 		{ OPT_LISTEN, NULL, &a->ra.listens },
 		{ OPT_ADDRESS, &a->ra.address, NULL },
 		{ OPT_VENDOR, NULL, &a->ra.vendors },
+		{ OPT_VENDOR_TLS, NULL, &a->ra.vendor_tls },
+		{ OPT_VENDOR_URL, NULL, &a->ra.vendor_urls },
+		{ OPT_VENDOR_HOST, NULL, &a->ra.vendor_hosts },
+		{ OPT_VENDOR_PRIVATE, NULL, &a->ra.vendor_private },
+		{ OPT_MASA_LISTEN, NULL, &a->ra.masa_listens },
+		{ OPT_MASA_ADDRESS, &a->ra.masa_address, NULL },
+		{ OPT_MASA_RETRY_MAX, &a->ra.masa_retry_max, NULL },
 		{ OPT_MAP_SIZE, &a->ra.map_size, NULL },
 		{ OPT_ORGANIZATION, &a->ra.organization, NULL },
 		{ OPT_OUT, &a->out, NULL },
 	};
 
-	if (key == OPT_AGAIN) {
-		a->ra.again = true;
+	if (key == OPT_AGAIN || key == OPT_NO_MASA) {
+		*(key == OPT_AGAIN ? &a->ra.again : &a->ra.no_masa) = true;
 		return 0;
 	}
 	return on_slot(slots, NELEMS(slots), key, arg, state);
@@ -169,9 +189,11 @@ on_site(int key, char *arg, struct argp_state *state)
 		{ OPT_LISTEN, NULL, &a->site.listens },
 		{ OPT_PROXY_LISTEN, NULL, &a->site.proxy_listens },
 		{ OPT_VENDOR, NULL, &a->site.vendors },
+		{ OPT_VOUCHER_ANCHOR, NULL, &a->site.voucher_anchors },
 		{ OPT_MAP_SIZE, &a->site.map_size, NULL },
 		{ OPT_HOLD, &a->site.hold, NULL },
 		{ OPT_CHECK_AFTER, &a->site.check_after, NULL },
+		{ OPT_RETRY_AFTER, &a->site.retry_after, NULL },
 		{ OPT_RECONNECT_MAX, &a->site.reconnect_max, NULL },
 	};
 
@@ -192,15 +214,36 @@ static const struct argp_option ra_argp_options[] = {
 	{ "vendor", OPT_VENDOR, "NAME=FILE", 0,
 	    "Root certificates of a maker whose devices may join; repeatable",
 	    0 },
-	{ "map-size", OPT_MAP_SIZE, "SIZE", 0, "Size of the store (1GiB)", 0 },
+	{ "map-size", OPT_MAP_SIZE, "SIZE", 0, "Size of each store (1GiB)", 0 },
 	{ "organization", OPT_ORGANIZATION, "TEXT", 0,
 	    "Organization in the certificates issued", 0 },
-	{ "pair", OPT_PAIR, "NAME.request", 0, "Certify a site", 1 },
-	{ "out", OPT_OUT, "FILE", 0,
-	    "Where the pairing goes (beside the request)", 1 },
-	{ "again", OPT_AGAIN, NULL, 0, "Certify a site that is paired already",
+	{ NULL, 0, NULL, 0,
+	    "The masa-client, which asks makers for vouchers:", 1 },
+	{ "no-masa", OPT_NO_MASA, NULL, 0, "None beside this RA", 1 },
+	{ "masa-listen", OPT_MASA_LISTEN, "URL", 0,
+	    "Where its links come in (the RA's, next port); repeatable", 1 },
+	{ "masa-address", OPT_MASA_ADDRESS, "URL", 0,
+	    "Where sites dial it (first host, its first port)", 1 },
+	{ "masa-retry-max", OPT_MASA_RETRY_MAX, "TIME", 0,
+	    "Longest pause before a MASA is asked again (300s)", 1 },
+	{ "vendor-tls", OPT_VENDOR_TLS, "NAME=FILE", 0,
+	    "Whose certificates a vendor's MASA may show (web PKI); "
+	    "repeatable",
 	    1 },
-	{ "check", OPT_CHECK, NULL, 0, "Let the daemon check its files", 2 },
+	{ "vendor-url", OPT_VENDOR_URL, "NAME=URL", 0,
+	    "A vendor's MASA, whatever its devices say; repeatable", 1 },
+	{ "vendor-host", OPT_VENDOR_HOST, "NAME=HOST", 0,
+	    "A host that a vendor's devices may name as their MASA; repeatable",
+	    1 },
+	{ "vendor-private", OPT_VENDOR_PRIVATE, "NAME", 0,
+	    "A vendor's MASA may be in a private network; repeatable", 1 },
+	{ NULL, 0, NULL, 0, "Other jobs:", 2 },
+	{ "pair", OPT_PAIR, "NAME.request", 0, "Certify a site", 2 },
+	{ "out", OPT_OUT, "FILE", 0,
+	    "Where the pairing goes (beside the request)", 2 },
+	{ "again", OPT_AGAIN, NULL, 0, "Certify a site that is paired already",
+	    2 },
+	{ "check", OPT_CHECK, NULL, 0, "Let the daemons check their files", 2 },
 	{ 0 },
 };
 
@@ -215,11 +258,15 @@ static const struct argp_option site_argp_options[] = {
 	{ "vendor", OPT_VENDOR, "NAME=FILE", 0,
 	    "Root certificates of a maker whose devices may join; repeatable",
 	    0 },
+	{ "voucher-anchor", OPT_VOUCHER_ANCHOR, "NAME=FILE", 0,
+	    "Who may sign a vendor's vouchers (its --vendor); repeatable", 0 },
 	{ "map-size", OPT_MAP_SIZE, "SIZE", 0, "Size of the outbox (1GiB)", 0 },
 	{ "hold", OPT_HOLD, "TIME", 0,
 	    "How long a request waits for its answer, link up (10s)", 0 },
 	{ "check-after", OPT_CHECK_AFTER, "TIME", 0,
 	    "How often a waiting device asks at first (5s)", 0 },
+	{ "retry-after", OPT_RETRY_AFTER, "TIME", 0,
+	    "How often a device asks that waits for its voucher (5s)", 0 },
 	{ "reconnect-max", OPT_RECONNECT_MAX, "TIME", 0,
 	    "Longest pause between two attempts to reach the RA (30s)", 0 },
 	{ "pair", OPT_PAIR, "NAME.pairing", 0,
@@ -233,10 +280,11 @@ static const struct argp_option site_argp_options[] = {
 int
 init_ra_command(int argc, char **argv)
 {
-	static const char *const daemons[] = { "ra" };
+	static const struct init_daemon daemons[] = { { "ra", false },
+		{ "masa-client", true } };
 	struct argp argp = { ra_argp_options, on_ra, "DIR",
 		"Make keys, certificates and configuration of an off-site RA "
-		"in DIR.  What is there already is kept." };
+		"and its masa-client in DIR.  What is there already is kept." };
 	struct args a = { .ra = RA_OPTIONS_INIT };
 	struct err e = ERR_INIT;
 	int rc;
@@ -255,8 +303,8 @@ init_ra_command(int argc, char **argv)
 int
 init_site_command(int argc, char **argv)
 {
-	static const char *const daemons[] = { "registrar", "forwarder",
-		"proxy" };
+	static const struct init_daemon daemons[] = { { "registrar", false },
+		{ "forwarder", false }, { "proxy", false } };
 	struct argp argp = { site_argp_options, on_site, "DIR",
 		"Make keys and the request of a site in DIR, or install the "
 		"pairing that answers it.  What is there already is kept." };

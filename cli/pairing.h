@@ -1,39 +1,15 @@
 /*
- * The two files that change hands between a site and the RA's people: the
- * request (three CSRs) and the pairing (the certificates, and whom to
- * believe).  Both are JSON, both are read by strangers' machines: strict, with
- * limits.  Their trust comes from people who compare fingerprints.
+ * What comes back to a site from the RA's people: its certificates, and whom it
+ * shall believe.  Read by strangers' machines: strict, with limits.  Its trust
+ * comes from people who compare fingerprints.
  */
 #ifndef WAYBILL_CLI_PAIRING_H
 #define WAYBILL_CLI_PAIRING_H
 
+#include <stdbool.h>
 #include "common/pki/ossl.h"
 
-#define PAIRING_FILE_MAX ((size_t)64 * 1024)
-#define PAIRING_SAN_MAX	 16
-
-enum site_key { SITE_REGISTRAR, SITE_BOX, SITE_LINK, SITE_KEY__MAX };
-
-extern const char *const site_key_names[SITE_KEY__MAX];
-
-struct request {
-	char site[33];
-	X509_REQ *csr[SITE_KEY__MAX];
-};
-
-void request_done(struct request *r);
-#define AUTO_REQUEST __attribute__((cleanup(request_done)))
-
-/* Appends the file's text. */
-void request_format(struct buf *out, const struct request *r);
-/* Reads a file of at most PAIRING_FILE_MAX octets; each CSR's signature and key
- * are checked, and that the three keys differ.  r must be zeroed. */
-int request_parse(
-    struct bytes text, struct request *ret, struct err *e) WARN_UNUSED;
-/* What the CSR asks as subjectAltName, in issue.h's words: exactly one URI,
- * which is this site's, DNS names and addresses.  ERR_TRUST otherwise. */
-int request_san(X509_REQ *csr, const char *site, struct buf *ret,
-    struct err *e) WARN_UNUSED;
+#define PAIRING_SERVICES_MAX 8
 
 enum pairing_cert {
 	PAIRING_REGISTRAR,
@@ -42,25 +18,43 @@ enum pairing_cert {
 	PAIRING_ROOT,
 	PAIRING_CA,
 	PAIRING_LINK_CA,
-	PAIRING_SERVICE,
-	PAIRING_SERVICE_BOX,
 	PAIRING_CERT__MAX
 };
 
-struct pairing {
-	char site[33], service[33];
+/* What a service answers; the names are those of registrar.yaml. */
+enum pairing_kind { PAIRING_CMP, PAIRING_VOUCHER, PAIRING_KIND__MAX };
+
+extern const char *const pairing_kind_names[PAIRING_KIND__MAX];
+
+struct pairing_service {
+	char name[33];
 	char address[256]; /* where the forwarder dials */
+	bool kinds[PAIRING_KIND__MAX];
+	X509 *cert, *box;
+};
+
+struct pairing {
+	char site[33];
+	struct pairing_service services[PAIRING_SERVICES_MAX];
+	size_t n_services;
 	X509 *cert[PAIRING_CERT__MAX];
 };
 
 void pairing_done(struct pairing *p);
 #define AUTO_PAIRING __attribute__((cleanup(pairing_done)))
 
+/* Appends the file's text. */
 void pairing_format(struct buf *out, const struct pairing *p);
-/* Reads the file and proves that it agrees with itself: each certificate is
- * signed by its issuer in the file and names the site or the service. */
+/* Reads a file of at most EXCHANGE_FILE_MAX octets and proves that it agrees
+ * with itself: each certificate is signed by its issuer in the file and names
+ * the site or its service; no two services share a name or a kind, and one of
+ * them answers CMP.  ret must be zeroed. */
 int pairing_parse(
     struct bytes text, struct pairing *ret, struct err *e) WARN_UNUSED;
+
+/* The service that answers this kind, or NULL. */
+const struct pairing_service *pairing_find(
+    const struct pairing *p, enum pairing_kind kind);
 
 /* "tls+tcp://host:port" or "ipc:///path".  ERR_USAGE. */
 int address_check(const char *url, struct err *e) WARN_UNUSED;

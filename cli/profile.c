@@ -33,6 +33,20 @@ const struct profile profiles_ra[] = {
 	{ NULL },
 };
 
+/* What MASAs see is a key of its own: it travels the Internet, the one that
+ * signs answers does not. */
+const struct profile profiles_masa[] = {
+	{ "masa-service", "domain-ca", NULL, false, -1, SIGNS, CMC_RA, false,
+	    true, DAYS_MEMBER },
+	{ "masa-box", "domain-ca", NULL, false, -1, AGREES, NULL, false, true,
+	    DAYS_MEMBER },
+	{ "masa-link", "link-ca", NULL, false, -1, SIGNS, "serverAuth", true,
+	    false, DAYS_MEMBER },
+	{ "masa-tls", "domain-ca", NULL, false, -1, SIGNS, "clientAuth", false,
+	    true, DAYS_MEMBER },
+	{ NULL },
+};
+
 const struct profile profiles_site[] = {
 	{ "registrar", "domain-ca", NULL, false, -1, SIGNS,
 	    "serverAuth,clientAuth," CMC_RA, true, true, DAYS_MEMBER },

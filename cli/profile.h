@@ -18,8 +18,10 @@ struct profile {
 	unsigned days;
 };
 
-/* The RA's, issuers first; a site's.  Both end with a line without a name. */
+/* The RA's, issuers first; its masa-client's; a site's.  Each ends with a line
+ * without a name. */
 extern const struct profile profiles_ra[];
+extern const struct profile profiles_masa[];
 extern const struct profile profiles_site[];
 
 const struct profile *profile_find(

@@ -37,29 +37,63 @@ yaml_file(struct buf *out, unsigned indent, const char *key,
 }
 
 void
-yaml_list(struct buf *out, const char *key, const json_t *texts)
+yaml_list(
+    struct buf *out, unsigned indent, const char *key, const json_t *texts)
 {
+	int spaces = (int)(2 * indent);
 	size_t i;
 
-	buf_printf(out, "%s:\n", key);
+	buf_printf(out, "%*s%s:\n", spaces, "", key);
 	for (i = 0; i < json_array_size(texts); i++) {
-		buf_add_str(out, "  - ");
+		buf_printf(out, "%*s  - ", spaces, "");
 		add_quoted(out, json_string_value(json_array_get(texts, i)));
 		buf_add_str(out, "\n");
 	}
 }
 
+/* malloc'd: what stands before ".pem", if it is a vendor's name, else NULL. */
+static char *
+vendor_of(const char *file)
+{
+	AUTO(char) name = xstrdup(file);
+	size_t n = strlen(name);
+
+	if (n <= strlen(".pem") || strcmp(name + n - 4, ".pem") != 0)
+		return NULL;
+	name[n - 4] = '\0';
+	return name_valid(name) ? STEAL(name) : NULL;
+}
+
 static int
 is_vendor(const struct dirent *d)
 {
-	size_t n = strlen(d->d_name);
+	AUTO(char) name = vendor_of(d->d_name);
 
-	return d->d_name[0] != '.' && n > strlen(".pem") &&
-	    strcmp(d->d_name + n - strlen(".pem"), ".pem") == 0;
+	return name != NULL;
+}
+
+static int
+by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+void
+yaml_vendor_file(struct buf *out, const struct folder *f, const char *key,
+    const char *name, const char *suffix)
+{
+	AUTO(char) file = path_join("vendors", name);
+	AUTO(char) path = folder_path(f, file, suffix);
+
+	if (folder_has(f, file, suffix))
+		yaml_text(out, 2, key, path);
 }
 
 int
-yaml_vendors(struct buf *out, const struct folder *f, struct err *e)
+yaml_vendors(struct buf *out, const struct folder *f,
+    void (*more)(struct buf *out, const struct folder *f, const char *name,
+	const void *arg),
+    const void *arg, struct err *e)
 {
 	AUTO(char) dir = folder_path(f, "vendors", "");
 	struct dirent **found;
@@ -69,15 +103,16 @@ yaml_vendors(struct buf *out, const struct folder *f, struct err *e)
 		buf_add_str(out, "vendors: []\n");
 		return 0;
 	}
-	if ((n = scandir(dir, &found, is_vendor, alphasort)) == -1)
+	if ((n = scandir(dir, &found, is_vendor, by_name)) == -1)
 		return err_errno(e, ERR_LOCAL, "%s", dir);
 	buf_add_str(out, n > 0 ? "vendors:\n" : "vendors: []\n");
 	for (i = 0; i < n; i++) {
-		AUTO(char) path = path_join(dir, found[i]->d_name);
+		AUTO(char) name = vendor_of(found[i]->d_name);
 
-		found[i]->d_name[strlen(found[i]->d_name) - 4] = '\0';
-		buf_printf(out, "  - name: %s\n", found[i]->d_name);
-		yaml_text(out, 2, "anchor", path);
+		buf_printf(out, "  - name: %s\n", name);
+		yaml_vendor_file(out, f, "anchor", name, ".pem");
+		if (more != NULL)
+			more(out, f, name, arg);
 		free(found[i]);
 	}
 	free(found);

@@ -9,9 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/exchange.h"
 #include "cli/init.h"
+#include "cli/init_masa.h"
 #include "cli/pairing.h"
 #include "cli/profile.h"
+#include "cli/request.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/pki/certfacts.h"
@@ -174,6 +177,14 @@ certificates_are_what_the_design_says(void **state)
 		    false, false },
 		{ "ra/link.crt", "ra/link-ca.crt", NULL, "ra", false, true,
 		    false },
+		{ "ra/masa-service.crt", "ra/domain-root.crt", NULL, "masa",
+		    true, false, false },
+		{ "ra/masa-link.crt", "ra/link-ca.crt", NULL, "masa", false,
+		    true, false },
+		{ "ra/masa-tls.crt", "ra/domain-root.crt", NULL, "masa", false,
+		    false, true },
+		{ "north/service-masa.crt", "north/domain-root.crt", NULL,
+		    "masa", true, false, false },
 		{ "ra/sites/north.pem", NULL, "north", NULL, true, true, true },
 	};
 	size_t i;
@@ -211,7 +222,8 @@ static void
 boxes_agree_and_do_not_sign(void **state)
 {
 	static const char *const paths[] = { "north/box.crt",
-		"north/service-box-ra.crt", "ra/service-box.crt" };
+		"north/service-box-ra.crt", "ra/service-box.crt",
+		"north/service-box-masa.crt", "ra/masa-box.crt" };
 	size_t i;
 
 	(void)state;
@@ -232,6 +244,7 @@ hosts_become_names_of_who_is_reached(void **state)
 		const char *path;
 		int want;
 	} cases[] = { { "north/registrar.crt", 1 }, { "ra/link.crt", 1 },
+		{ "ra/masa-link.crt", 1 }, { "ra/masa-tls.crt", 0 },
 		{ "north/link.crt", 0 }, { "ra/service.crt", 0 } };
 	size_t i;
 
@@ -255,10 +268,11 @@ secrets_are_their_owners_alone(void **state)
 	static const char *const secrets[] = { "ra/domain-root.key",
 		"ra/domain-ca.key", "ra/link-ca.key", "ra/service.key",
 		"ra/service-box.key", "ra/link.key", "ra/seal.key",
-		"north/registrar.key", "north/box.key", "north/link.key",
-		"north/seal.key" };
+		"ra/masa-service.key", "ra/masa-box.key", "ra/masa-link.key",
+		"ra/masa-tls.key", "ra/masa-seal.key", "north/registrar.key",
+		"north/box.key", "north/link.key", "north/seal.key" };
 	static const char *const folders[] = { "ra", "ra/sites", "ra/store",
-		"north", "north/outbox" };
+		"ra/masa-store", "north", "north/outbox" };
 	size_t i, k;
 
 	(void)state;
@@ -294,6 +308,12 @@ configuration_names_what_is_there(void **state)
 		{ "ra/ra.yaml", "ca", "certificate", "ra/domain-ca.crt" },
 		{ "ra/ra.yaml", "link", "certificate", "ra/link.crt" },
 		{ "ra/ra.yaml", "store", "directory", "ra/store" },
+		{ "ra/masa-client.yaml", "store", "directory",
+		    "ra/masa-store" },
+		{ "ra/masa-client.yaml", "store", "seal", "ra/masa-seal.key" },
+		{ "ra/masa-client.yaml", "link", "certificate",
+		    "ra/masa-link.crt" },
+		{ "ra/masa-client.yaml", "masa", "key", "ra/masa-tls.key" },
 	};
 	struct err e = ERR_INIT;
 	size_t i;
@@ -336,6 +356,188 @@ vendors_are_copied_and_named(void **state)
 	}
 }
 
+/* ---- the masa-client --------------------------------------------------- */
+
+static void
+assert_stands(const char *path, const char *text)
+{
+	struct buf b AUTO_BUF = slurp(path);
+
+	if (strstr((char *)b.data, text) == NULL)
+		fail_msg("%s: not in it: %s", path, text);
+}
+
+static void
+makers_have_their_options(void **state)
+{
+	struct ra_options o = RA_OPTIONS_INIT;
+	struct site_options s = SITE_OPTIONS_INIT;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	make_ra("other");
+	o.dir = "ra";
+	s.dir = s.name = "north";
+	o.hosts = hosts;
+	o.quiet = s.quiet = true;
+	words_add(&o.vendors, "acme=other/domain-root.crt");
+	words_add(&o.vendors, "bolt=other/domain-root.crt");
+	words_add(&o.vendor_tls, "acme=other/link-ca.crt");
+	words_add(&o.vendor_urls, "bolt=https://masa.bolt.example:8443");
+	words_add(&o.vendor_hosts, "acme=masa.acme.example");
+	words_add(&o.vendor_hosts, "acme=192.0.2.1");
+	words_add(&o.vendor_private, "bolt");
+	words_add(&s.vendors, "acme=other/domain-root.crt");
+	words_add(&s.voucher_anchors, "acme=other/link-ca.crt");
+	assert_int_equal(init_ra(&o, &e), 0);
+	assert_int_equal(init_site(&s, &e), 0);
+	assert_int_equal(pair_ra("ra", "north/north.request", false, &e), 0);
+	install();
+	assert_stands("ra/masa-client.yaml",
+	    "/ra/vendors/acme.tls.pem\"\n    hosts:\n"
+	    "      - \"masa.acme.example\"\n      - \"192.0.2.1\"\n"
+	    "  - name: bolt\n");
+	assert_stands("ra/masa-client.yaml",
+	    "/ra/vendors/bolt.pem\"\n"
+	    "    url: \"https://masa.bolt.example:8443\"\n"
+	    "    allow-private: true\n");
+	assert_stands(
+	    "north/registrar.yaml", "    voucher-anchor: \"/tmp/waybill-init-");
+	assert_stands("north/registrar.yaml", "/acme.voucher.pem\"\n");
+	{
+		struct buf yaml AUTO_BUF = slurp("ra/ra.yaml");
+
+		assert_null(strstr((char *)yaml.data, "acme.tls"));
+	}
+}
+
+static void
+its_options_are_checked_before_the_first_file(void **state)
+{
+	static const struct {
+		const char *what, *url, *host, *private_of, *listen, *msg;
+	} cases[] = {
+		{ "no such vendor", "bolt=https://x", NULL, NULL, NULL,
+		    "there is no --vendor bolt" },
+		{ "a vendor's beginning", "acm=https://x", NULL, NULL, NULL,
+		    "there is no --vendor acm" },
+		{ "no vendor", "https://x", NULL, NULL, NULL,
+		    "NAME=... expected" },
+		{ "plain http", "acme=http://x", NULL, NULL, NULL,
+		    "https://... expected" },
+		{ "two lines", "acme=https://x\nhosts: y", NULL, NULL, NULL,
+		    "https://... expected" },
+		{ "a wildcard", NULL, "acme=*.example", NULL, NULL,
+		    "neither a DNS name" },
+		{ "private whom?", NULL, NULL, "bolt", NULL,
+		    "there is no --vendor bolt" },
+		{ "a plain link", NULL, NULL, NULL, "tcp://x:1",
+		    "--masa-listen" },
+	};
+	size_t i;
+
+	(void)state;
+	make_ra("other");
+	for (i = 0; i < NELEMS(cases); i++) {
+		struct ra_options o = RA_OPTIONS_INIT;
+		struct err e = ERR_INIT;
+
+		o.dir = "ra";
+		o.quiet = true;
+		words_add(&o.vendors, "acme=other/domain-root.crt");
+		if (cases[i].url != NULL)
+			words_add(&o.vendor_urls, cases[i].url);
+		if (cases[i].host != NULL)
+			words_add(&o.vendor_hosts, cases[i].host);
+		if (cases[i].private_of != NULL)
+			words_add(&o.vendor_private, cases[i].private_of);
+		if (cases[i].listen != NULL)
+			words_add(&o.masa_listens, cases[i].listen);
+		if (init_ra(&o, &e) != -1)
+			fail_msg("%s: made", cases[i].what);
+		if (e.kind != ERR_USAGE || strstr(e.msg, cases[i].msg) == NULL)
+			fail_msg("%s: %s", cases[i].what, e.msg);
+		assert_int_equal(access("ra/domain-root.key", F_OK), -1);
+	}
+}
+
+static void
+it_listens_beside_the_ra(void **state)
+{
+	static const struct {
+		const char *ra, *want; /* NULL: none */
+	} cases[] = {
+		{ "tls+tcp://0.0.0.0:5740", "tls+tcp://0.0.0.0:5741" },
+		{ "tls+tcp://[::1]:99", "tls+tcp://[::1]:100" },
+		{ "ipc:///run/ra.sock", "ipc:///run/ra.sock-masa" },
+		{ "tls+tcp://h:65535", NULL },
+		{ "tls+tcp://h", NULL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(cases); i++) {
+		struct buf got AUTO_BUF = { 0 };
+		struct err e = ERR_INIT;
+
+		assert_int_equal(masa_listen_default(cases[i].ra, &got, &e),
+		    cases[i].want != NULL ? 0 : -1);
+		if (cases[i].want != NULL)
+			assert_string_equal(buf_cstr(&got), cases[i].want);
+		else
+			assert_int_equal(got.len, 0);
+	}
+}
+
+static void
+without_it_there_is_one_service(void **state)
+{
+	struct ra_options o = RA_OPTIONS_INIT;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	o.dir = "ra";
+	o.hosts = hosts;
+	o.no_masa = o.quiet = true;
+	assert_int_equal(init_ra(&o, &e), 0);
+	assert_int_equal(access("ra/masa-service.key", F_OK), -1);
+	assert_int_equal(access("ra/masa-client.yaml", F_OK), -1);
+	make_site("north", "north");
+	assert_int_equal(pair_ra("ra", "north/north.request", false, &e), 0);
+	install();
+	assert_int_equal(access("north/service-masa.crt", F_OK), -1);
+	{
+		struct buf yaml AUTO_BUF = slurp("north/registrar.yaml");
+
+		assert_null(strstr((char *)yaml.data, "voucher"));
+		assert_non_null(strstr((char *)yaml.data, "kinds: [cmp]\n"));
+	}
+}
+
+static void
+an_address_that_nobody_knows_is_asked_for(void **state)
+{
+	struct ra_options o = RA_OPTIONS_INIT;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	o.dir = "ra";
+	o.quiet = true;
+	assert_int_equal(init_ra(&o, &e), 0);
+	make_site("north", "north");
+	assert_int_equal(init_ra_pair(&o, "north/north.request", NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "'ra' is known: give --address"));
+	o.address = "tls+tcp://ra.example:1";
+	assert_int_equal(init_ra_pair(&o, "north/north.request", NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "'masa' is known: give --masa-address"));
+	o.masa_address = "tls+tcp://masa.example:2";
+	assert_int_equal(init_ra_pair(&o, "north/north.request", NULL, &e), 0);
+	install();
+	assert_stands("north/forwarder.yaml",
+	    "  - name: ra\n    url: \"tls+tcp://ra.example:1\"\n"
+	    "  - name: masa\n    url: \"tls+tcp://masa.example:2\"\n");
+}
+
 /* ---- again ----------------------------------------------------------- */
 
 static void
@@ -343,8 +545,10 @@ a_second_run_keeps_what_is_there(void **state)
 {
 	static const char *const files[] = { "ra/domain-root.key",
 		"ra/domain-root.crt", "ra/service.crt", "ra/seal.key",
-		"ra/ra.yaml", "north/registrar.key", "north/north.request",
-		"north/seal.key", "north/registrar.yaml" };
+		"ra/ra.yaml", "ra/masa-service.crt", "ra/masa-tls.key",
+		"ra/masa-seal.key", "ra/masa-client.yaml",
+		"north/registrar.key", "north/north.request", "north/seal.key",
+		"north/registrar.yaml" };
 	struct buf before[NELEMS(files)];
 	size_t i;
 
@@ -539,7 +743,7 @@ load_json(const char *path)
 {
 	struct buf text AUTO_BUF = slurp(path);
 	struct err e = ERR_INIT;
-	json_t *j = json_parse(buf_bytes(&text), PAIRING_FILE_MAX, &e);
+	json_t *j = json_parse(buf_bytes(&text), EXCHANGE_FILE_MAX, &e);
 
 	assert_non_null(j);
 	return j;
@@ -781,44 +985,133 @@ hostile_requests_are_refused(void **state)
 	}
 }
 
-static void
-twist_address(json_t *j)
+/* What is of a service: 0 the RA, 1 the masa-client. */
+static json_t *
+service(json_t *j, size_t i)
 {
-	set(j, "address", "tcp://127.0.0.1:1");
+	json_t *s = json_array_get(json_object_get(j, "services"), i);
+
+	assert_non_null(s);
+	return s;
 }
 
 static void
-swap(json_t *j, const char *a, const char *b)
+twist_address(json_t *j)
 {
-	AUTO(char) x = get(j, a);
-	AUTO(char) y = get(j, b);
+	set(service(j, 0), "address", "tcp://127.0.0.1:1");
+}
 
-	set(j, a, y);
-	set(j, b, x);
+static void
+swap(json_t *a, const char *of_a, json_t *b, const char *of_b)
+{
+	AUTO(char) x = get(a, of_a);
+	AUTO(char) y = get(b, of_b);
+
+	set(a, of_a, y);
+	set(b, of_b, x);
 }
 
 static void
 twist_swap(json_t *j)
 {
-	swap(j, "registrar", "box");
+	swap(j, "registrar", j, "box");
+}
+
+static void
+twist_service_box(json_t *j)
+{
+	swap(service(j, 0), "certificate", service(j, 0), "box");
 }
 
 static void
 twist_services(json_t *j)
 {
-	swap(j, "service", "service-box");
+	swap(service(j, 0), "certificate", service(j, 1), "certificate");
+}
+
+static void
+twist_boxes(json_t *j)
+{
+	swap(service(j, 0), "box", service(j, 1), "box");
 }
 
 static void
 twist_roles(json_t *j)
 {
-	swap(j, "registrar", "service");
+	swap(j, "registrar", service(j, 0), "certificate");
 }
 
 static void
 twist_service_name(json_t *j)
 {
-	set(j, "service-name", "masa");
+	set(service(j, 0), "name", "rb");
+}
+
+static void
+twist_service_twice(json_t *j)
+{
+	AUTO(json_t) again = json_deep_copy(service(j, 0));
+
+	assert_int_equal(
+	    json_array_set(json_object_get(j, "services"), 1, again), 0);
+}
+
+static void
+twist_kinds(json_t *j, size_t i, const char *kind)
+{
+	assert_int_equal(
+	    json_object_set_new(service(j, i), "kinds",
+		kind != NULL ? json_pack("[s]", kind) : json_array()),
+	    0);
+}
+
+static void
+twist_kind_twice(json_t *j)
+{
+	twist_kinds(j, 1, "cmp");
+}
+
+static void
+twist_kind_unknown(json_t *j)
+{
+	twist_kinds(j, 1, "audit");
+}
+
+static void
+twist_kinds_none(json_t *j)
+{
+	twist_kinds(j, 1, NULL);
+}
+
+static void
+twist_no_ra(json_t *j)
+{
+	assert_int_equal(
+	    json_array_remove(json_object_get(j, "services"), 0), 0);
+}
+
+static void
+twist_no_services(json_t *j)
+{
+	assert_int_equal(json_array_clear(json_object_get(j, "services")), 0);
+}
+
+static void
+twist_many_services(json_t *j)
+{
+	size_t i;
+
+	for (i = 0; i < PAIRING_SERVICES_MAX; i++)
+		assert_int_equal(
+		    json_array_append(
+			json_object_get(j, "services"), service(j, 0)),
+		    0);
+}
+
+static void
+twist_service_surplus(json_t *j)
+{
+	set(service(j, 1), "url", "x");
 }
 
 static void
@@ -844,13 +1137,13 @@ twist_foreign_service(json_t *j)
 	struct buf pem AUTO_BUF = { 0 };
 
 	ossl_cert_pem(x, &pem);
-	set(j, "service", buf_cstr(&pem));
+	set(service(j, 0), "certificate", buf_cstr(&pem));
 }
 
 static void
 twist_leaf_as_ca(json_t *j)
 {
-	AUTO(char) leaf = get(j, "service");
+	AUTO(char) leaf = get(service(j, 0), "certificate");
 
 	set(j, "domain-ca", leaf);
 }
@@ -863,6 +1156,18 @@ twist_no_link(json_t *j)
 }
 
 static void
+twist_old_format(json_t *j)
+{
+	set(j, "format", "waybill-pairing/1");
+}
+
+static void
+twist_pairing_surplus(json_t *j)
+{
+	set(j, "hosts", "x");
+}
+
+static void
 hostile_pairings_are_refused(void **state)
 {
 	static const struct {
@@ -872,25 +1177,48 @@ hostile_pairings_are_refused(void **state)
 	} cases[] = {
 		{ "a plain address", "tls+tcp://HOST:PORT", twist_address,
 		    ERR_USAGE },
-		{ "registrar and box swapped", "lacks id-kp-cmcRA", twist_swap,
+		{ "registrar and box swapped", "registrar: lacks id-kp-cmcRA",
+		    twist_swap, ERR_TRUST },
+		{ "service and box swapped",
+		    "service ra: certificate: lacks id-kp-cmcRA",
+		    twist_service_box, ERR_TRUST },
+		{ "two services swapped",
+		    "service ra: certificate: names 'masa'", twist_services,
 		    ERR_TRUST },
-		{ "service and box swapped", "lacks id-kp-cmcRA",
-		    twist_services, ERR_TRUST },
+		{ "their boxes swapped", "service ra: box: names 'masa'",
+		    twist_boxes, ERR_TRUST },
 		{ "registrar and service swapped", "registrar: ", twist_roles,
 		    ERR_TRUST },
-		{ "another service's name", "service: names 'ra'",
+		{ "another service's name", "certificate: names 'ra'",
 		    twist_service_name, ERR_TRUST },
+		{ "a service twice", "service ra: stands there twice",
+		    twist_service_twice, ERR_INPUT },
+		{ "two that answer", "2 of them answer cmp", twist_kind_twice,
+		    ERR_INPUT },
+		{ "what is no kind", "masa: kinds: 'audit' is none",
+		    twist_kind_unknown, ERR_INPUT },
+		{ "no kind", "kinds: a list of 1 to 2", twist_kinds_none,
+		    ERR_INPUT },
+		{ "no RA", "none answers cmp", twist_no_ra, ERR_INPUT },
+		{ "no service", "services: a list of 1 to 8", twist_no_services,
+		    ERR_INPUT },
+		{ "ten services", "services: a list of 1 to 8",
+		    twist_many_services, ERR_INPUT },
+		{ "a surplus of a service", "6 keys, expected 5",
+		    twist_service_surplus, ERR_INPUT },
 		{ "the root as link CA", "link: not issued by link-ca",
 		    twist_link_ca, ERR_TRUST },
 		{ "another root", "domain-ca: not issued by domain-root",
 		    twist_foreign_root, ERR_TRUST },
 		{ "another domain's service",
-		    "service: not issued by domain-ca", twist_foreign_service,
-		    ERR_TRUST },
+		    "certificate: not issued by domain-ca",
+		    twist_foreign_service, ERR_TRUST },
 		{ "a leaf as CA", "not issued by", twist_leaf_as_ca,
 		    ERR_TRUST },
 		{ "no link", "link: a text", twist_no_link, ERR_INPUT },
-		{ "a surplus", "13 keys, expected 12", twist_surplus,
+		{ "the old format", "expected 'waybill-pairing/2'",
+		    twist_old_format, ERR_INPUT },
+		{ "a surplus", "10 keys, expected 9", twist_pairing_surplus,
 		    ERR_INPUT },
 	};
 	size_t i;
@@ -943,6 +1271,11 @@ main(void)
 		IN_FOLDER(secrets_are_their_owners_alone),
 		IN_FOLDER(configuration_names_what_is_there),
 		IN_FOLDER(vendors_are_copied_and_named),
+		IN_FOLDER(makers_have_their_options),
+		IN_FOLDER(its_options_are_checked_before_the_first_file),
+		IN_FOLDER(it_listens_beside_the_ra),
+		IN_FOLDER(without_it_there_is_one_service),
+		IN_FOLDER(an_address_that_nobody_knows_is_asked_for),
 		IN_FOLDER(a_second_run_keeps_what_is_there),
 		IN_FOLDER(what_was_cut_short_is_completed),
 		IN_FOLDER(a_root_key_may_live_elsewhere_a_service_key_not),
