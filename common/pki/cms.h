@@ -23,9 +23,9 @@ int cms_sign(int type, struct bytes content, const struct signer *s,
     const STACK_OF(X509) * more, struct buf *out, struct err *e) WARN_UNUSED;
 
 struct cms_signed {
-	int type;	      /* NID of the eContentType */
+	int type; /* NID of the eContentType */
 	struct buf content;
-	X509 *signer;	      /* owned */
+	X509 *signer;		/* owned */
 	STACK_OF(X509) * certs; /* all that came with it; owned, may be empty */
 };
 void cms_signed_done(struct cms_signed *c);

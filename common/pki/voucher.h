@@ -38,8 +38,8 @@ void vch_request_done(struct vch_request *v);
 /* ERR_INPUT naming member and clause.  Unknown members are ignored; wrong
  * types, duplicates, a nonce over its limit, bad base64 are refused.
  * serial-number is required. */
-int vch_request_parse(struct bytes json, struct vch_request *ret,
-    struct err *e) WARN_UNUSED;
+int vch_request_parse(
+    struct bytes json, struct vch_request *ret, struct err *e) WARN_UNUSED;
 void vch_request_format(const struct vch_request *v, struct buf *out);
 
 /* "ietf-voucher:voucher" (RFC 8366 5).  Required: created-on, assertion,
@@ -82,12 +82,12 @@ struct vch_log {
 		char domain[96]; /* domainID, text as it came */
 		bool nonceless;
 		enum vch_assertion assertion;
-	} * events; /* owned */
+	} * events;	/* owned */
 	bool truncated; /* events are said to be missing */
 };
 void vch_log_done(struct vch_log *l);
-int vch_log_parse(struct bytes json, struct vch_log *ret, struct err *e)
-    WARN_UNUSED;
+int vch_log_parse(
+    struct bytes json, struct vch_log *ret, struct err *e) WARN_UNUSED;
 /* Appends, RFC 8995 5.8.2, base64 of the domain CA's SubjectKeyIdentifier (or
  * of the SHA-256 of its SPKI without one). */
 void vch_domain_id(X509 *domain_ca, struct buf *ret);
@@ -99,8 +99,8 @@ struct vch_status {
 	char reason[200]; /* printable; "" if none */
 };
 /* Reason: '?' for what is not printable ASCII, cut to its size. */
-int vch_status_parse(struct bytes json, struct vch_status *ret,
-    struct err *e) WARN_UNUSED;
+int vch_status_parse(
+    struct bytes json, struct vch_status *ret, struct err *e) WARN_UNUSED;
 void vch_status_format(const struct vch_status *s, struct buf *out);
 
 /* What the masa-client answers to an entry of kind voucher
@@ -116,7 +116,7 @@ struct vch_answer {
 	struct bytes log;
 };
 void vch_answer_format(const struct vch_answer *a, struct buf *out);
-int vch_answer_parse(struct bytes in, struct vch_answer *ret, struct err *e)
-    WARN_UNUSED;
+int vch_answer_parse(
+    struct bytes in, struct vch_answer *ret, struct err *e) WARN_UNUSED;
 
 #endif
