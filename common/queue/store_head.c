@@ -1,0 +1,255 @@
+#include "common/queue/store_int.h"
+
+#include <string.h>
+#include "common/base/cbor.h"
+#include "common/base/log.h"
+
+#define HEAD_MAX  2048
+#define PLAIN_LEN (SEAL_ID_LEN + 1)
+
+/* ---- the head -------------------------------------------------------- */
+
+static const uint8_t head_key[STORE_KEY_ID_LEN];
+
+bool
+store_is_head(unsigned db, struct bytes key)
+{
+	return db == 0 && bytes_eq(key, bytes_of(head_key, sizeof(head_key)));
+}
+
+static void
+head_format(const struct head *h, unsigned n_dbs, struct buf *out)
+{
+	cbor_write_array(out, 6);
+	cbor_write_bytes(out, h->epoch, sizeof(h->epoch));
+	cbor_write_uint(out, h->next);
+	cbor_write_array(out, n_dbs);
+	for (unsigned i = 0; i < n_dbs; i++)
+		cbor_write_uint(out, h->rows[i]);
+	cbor_write_uint(out, h->audit.seq);
+	cbor_write_bytes(out, h->audit.hash.b, DIGEST_LEN);
+	cbor_write_bytes(out, h->user, h->user_len);
+}
+
+static int
+head_parse(struct bytes text, unsigned n_dbs, struct head *ret, struct err *e)
+{
+	struct head h = { 0 };
+	struct bytes user;
+	struct cbor_in in;
+	size_t n;
+
+	cbor_read_init(&in, text, "store head");
+	cbor_read_array(&in, 6);
+	cbor_read_fixed(&in, h.epoch, sizeof(h.epoch));
+	h.next = cbor_read_uint(&in, UINT64_MAX);
+	/* Databases that were added since have no rows yet. */
+	n = cbor_read_array_upto(&in, 1, n_dbs);
+	for (size_t i = 0; i < n; i++)
+		h.rows[i] = cbor_read_uint(&in, UINT64_MAX);
+	h.audit.seq = cbor_read_uint(&in, UINT64_MAX);
+	cbor_read_fixed(&in, h.audit.hash.b, DIGEST_LEN);
+	user = cbor_read_bytes(&in, STORE_USER_MAX);
+	if (cbor_read_end(&in, e) == -1)
+		return -1;
+	if ((h.user_len = user.len) > 0)
+		memcpy(h.user, user.p, user.len);
+	*ret = h;
+	return 0;
+}
+
+int
+store_head_read(struct store_txn *t, struct err *e)
+{
+	const struct store *s = t->store;
+	struct bytes key = bytes_of(head_key, sizeof(head_key));
+	MDB_val k = store_val(key), v;
+	int rc;
+
+	if ((rc = mdb_get(t->txn, s->dbi[0], &k, &v)) != 0) {
+		store_err(e, s, rc, "head row");
+		return rc == MDB_NOTFOUND
+		    ? err_set(e, ERR_DAMAGE, "store %s: the head row vanished",
+			  s->dir)
+		    : -1;
+	}
+	buf_reset(&t->scratch);
+	if (v.mv_size > HEAD_MAX ||
+	    seal_open(&s->seal, s->names[0], key,
+		bytes_of(v.mv_data, v.mv_size), &t->scratch, NULL) == -1)
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: the head row does not "
+		    "open: it is damaged, or sealed with another key",
+		    s->dir);
+	if (head_parse(buf_bytes(&t->scratch), s->n_dbs, &t->head, e) == 0)
+		return 0;
+	if (e != NULL)
+		e->kind = ERR_DAMAGE;
+	return err_prefix(e, "store %s", s->dir);
+}
+
+int
+store_head_write(struct store_txn *t, struct err *e)
+{
+	const struct store *s = t->store;
+	struct bytes key = bytes_of(head_key, sizeof(head_key));
+	struct buf text AUTO_BUF = { 0 };
+	MDB_val k = store_val(key), v;
+	int rc;
+
+	head_format(&t->head, s->n_dbs, &text);
+	buf_reset(&t->scratch);
+	seal_value(&s->seal, s->names[0], key, buf_bytes(&text), &t->scratch);
+	v = store_val(buf_bytes(&t->scratch));
+	if ((rc = mdb_put(t->txn, s->dbi[0], &k, &v, 0)) != 0)
+		return store_err(e, s, rc, "head row");
+	return 0;
+}
+
+/* ---- the plain row --------------------------------------------------- */
+
+/* The plain row: what the seal needs to know before it can open anything. */
+static int
+plain_read(struct store *s, MDB_txn *txn, struct err *e)
+{
+	MDB_val k = store_val(
+		    bytes_of(STORE_PLAIN_KEY, strlen(STORE_PLAIN_KEY))),
+		v;
+	const uint8_t *p;
+	int rc;
+
+	if ((rc = mdb_get(txn, s->plain, &k, &v)) == MDB_NOTFOUND)
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: the plain row is missing", s->dir);
+	if (rc != 0)
+		return store_err(e, s, rc, "plain row");
+	if (v.mv_size != PLAIN_LEN)
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: plain row of %zu octets", s->dir, v.mv_size);
+	p = v.mv_data;
+	if (p[SEAL_ID_LEN] != SEAL_FORMAT)
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: row format %u, this program knows %u", s->dir,
+		    p[SEAL_ID_LEN], SEAL_FORMAT);
+	memcpy(s->seal.store_id, p, SEAL_ID_LEN);
+	return 0;
+}
+
+static int
+plain_write(struct store *s, MDB_txn *txn, struct err *e)
+{
+	uint8_t row[PLAIN_LEN];
+	MDB_val k =
+	    store_val(bytes_of(STORE_PLAIN_KEY, strlen(STORE_PLAIN_KEY)));
+	MDB_val v = store_val(bytes_of(row, sizeof(row)));
+	int rc;
+
+	random_bytes(s->seal.store_id, SEAL_ID_LEN);
+	memcpy(row, s->seal.store_id, SEAL_ID_LEN);
+	row[SEAL_ID_LEN] = SEAL_FORMAT;
+	rc = mdb_put(txn, s->plain, &k, &v, MDB_NOOVERWRITE);
+	return rc == 0 ? 0 : store_err(e, s, rc, "plain row");
+}
+
+/* ---- what is there, against the head --------------------------------- */
+
+/* By a cursor: LMDB's own count stays right when a damaged page loses rows. */
+static int
+rows_count(struct store_txn *t, unsigned db, uint64_t *ret, struct err *e)
+{
+	AUTO(MDB_cursor) cur = NULL;
+	uint64_t n = 0;
+	MDB_val k;
+	int rc;
+
+	if ((rc = mdb_cursor_open(t->txn, t->store->dbi[db], &cur)) != 0)
+		return store_err(e, t->store, rc, "cursor");
+	while ((rc = mdb_cursor_get(cur, &k, NULL, MDB_NEXT)) == 0)
+		n += !store_is_head(db, bytes_of(k.mv_data, k.mv_size));
+	if (rc != MDB_NOTFOUND)
+		return store_err(e, t->store, rc, "counting rows");
+	*ret = n;
+	return 0;
+}
+
+static int
+rows_check(struct store_txn *t, unsigned db, struct err *e)
+{
+	const struct store *s = t->store;
+	uint64_t have = 0, want = t->head.rows[db];
+
+	if (rows_count(t, db, &have, e) == -1)
+		return -1;
+	if (have == want)
+		return 0;
+	if (!s->tolerant)
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: %llu rows of \"%s\" %s: the head knows %llu",
+		    s->dir,
+		    (unsigned long long)(have < want ? want - have
+						     : have - want),
+		    s->names[db], have < want ? "vanished" : "appeared",
+		    (unsigned long long)want);
+	log_event(LOG_ALARM, "store.rows-differ", "store", "%s", s->dir,
+	    "database", "%s", s->names[db], "rows", "%llu",
+	    (unsigned long long)have, "expected", "%llu",
+	    (unsigned long long)want, NULL);
+	t->head.rows[db] = have;
+	return 0;
+}
+
+static int
+contents_make(struct store_txn *t, struct err *e)
+{
+	random_bytes(t->head.epoch, sizeof(t->head.epoch));
+	t->head.next = 1;
+	return store_head_write(t, e);
+}
+
+static int
+contents_check(struct store_txn *t, struct err *e)
+{
+	if (store_head_read(t, e) == -1)
+		return -1;
+	for (unsigned i = 0; i < t->store->n_dbs; i++)
+		if (rows_check(t, i, e) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+contents_read(struct store_txn *t, bool fresh, struct err *e)
+{
+	struct store *s = t->store;
+	int rc;
+
+	if ((rc = mdb_dbi_open(t->txn, NULL, 0, &s->plain)) != 0)
+		return store_err(e, s, rc, "unnamed database");
+	if ((fresh ? plain_write : plain_read)(s, t->txn, e) == -1)
+		return -1;
+	for (unsigned i = 0; i < s->n_dbs; i++) {
+		rc = mdb_dbi_open(t->txn, s->names[i], MDB_CREATE, &s->dbi[i]);
+		if (rc != 0)
+			return store_err(e, s, rc, s->names[i]);
+	}
+	return (fresh ? contents_make : contents_check)(t, e);
+}
+
+int
+store_contents_open(struct store *s, struct err *e)
+{
+	struct store_txn t;
+	MDB_envinfo info;
+	int rc;
+
+	/* Only an environment that never saw a commit may be taken for a new
+	 * one: another without its rows is damaged. */
+	mdb_env_info(s->env, &info);
+	if ((rc = store_txn_begin(s, true, &t)) != 0)
+		return store_err(e, s, rc, "transaction");
+	if (contents_read(&t, info.me_last_txnid == 0, e) == -1) {
+		store_txn_abort(&t);
+		return -1;
+	}
+	return store_txn_commit(&t, e);
+}
