@@ -206,7 +206,7 @@ pledge_resume(struct pledge *p, struct err *e)
 	if (got == -1)
 		return -1;
 	if (got == 0) {
-		pledge_state_clear(p->o->state);
+		pledge_state_clear_enrolment(p->o->state);
 		if (pledge_make_request(p, e) == -1)
 			return -1;
 		pledge_say(p, "start", cmp_body_name(p->o->request));

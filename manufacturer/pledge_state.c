@@ -15,6 +15,16 @@ static const char *const names[PLEDGE_FILE__MAX] = {
 	[PLEDGE_CERTCONF] = "certconf.der",
 };
 
+static void
+state_remove(const char *dir, const enum pledge_file *order, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		AUTO(char) path = path_join(dir, names[order[i]]);
+
+		unlink(path);
+	}
+}
+
 int
 pledge_state_read(
     const char *dir, enum pledge_file f, struct buf *ret, struct err *e)
@@ -35,18 +45,23 @@ pledge_state_write(
 	return file_write(path, 0600, data, e);
 }
 
-/* The requests go first and the key last: a power cut in between leaves
- * files that the next run can only start anew from. */
+/* A request goes first and the key last: a power cut in between leaves files
+ * that the next run can only start anew from. */
+void
+pledge_state_clear_enrolment(const char *dir)
+{
+	static const enum pledge_file order[] = { PLEDGE_REQUEST, PLEDGE_LAST,
+		PLEDGE_FINAL, PLEDGE_CERTCONF, PLEDGE_KEY };
+
+	state_remove(dir, order, NELEMS(order));
+}
+
 void
 pledge_state_clear(const char *dir)
 {
 	static const enum pledge_file order[] = { PLEDGE_VOUCHER_REQUEST,
-		PLEDGE_REQUEST, PLEDGE_LAST, PLEDGE_FINAL, PLEDGE_CERTCONF,
-		PLEDGE_VOUCHER, PLEDGE_VOUCHER_STATUS, PLEDGE_KEY };
+		PLEDGE_VOUCHER, PLEDGE_VOUCHER_STATUS };
 
-	for (size_t i = 0; i < NELEMS(order); i++) {
-		AUTO(char) path = path_join(dir, names[order[i]]);
-
-		unlink(path);
-	}
+	state_remove(dir, order, NELEMS(order));
+	pledge_state_clear_enrolment(dir);
 }

@@ -26,5 +26,7 @@ int pledge_state_write(const char *dir, enum pledge_file f, struct bytes data,
     struct err *e) WARN_UNUSED;
 /* All of it: the device has joined, or was refused. */
 void pledge_state_clear(const char *dir);
+/* What belongs to CMP: a new start with the voucher in hand. */
+void pledge_state_clear_enrolment(const char *dir);
 
 #endif

@@ -31,6 +31,7 @@ struct lab {
 	struct signer *foreigner; /* the same, below stranger */
 	struct signer *device, *sibling;
 	struct signer *registrar; /* below domain */
+	struct signer *second;	  /* the same, with another key */
 	struct signer *other;	  /* a registrar below stranger */
 };
 
@@ -99,6 +100,7 @@ lab_init(struct lab *l)
 	l->device = lab_signer(&device, &l->vendor);
 	l->sibling = lab_signer(&sibling, &l->vendor);
 	l->registrar = lab_signer(&registrar, &l->domain);
+	l->second = lab_signer(&registrar, &l->domain);
 	l->other = lab_signer(&registrar, &l->stranger);
 }
 
@@ -113,7 +115,7 @@ static inline void
 lab_done(struct lab *l)
 {
 	struct signer *const signers[] = { l->masa, l->foreigner, l->device,
-		l->sibling, l->registrar, l->other };
+		l->sibling, l->registrar, l->second, l->other };
 
 	for (size_t i = 0; i < NELEMS(signers); i++)
 		signer_free(signers[i]);

@@ -584,11 +584,16 @@ a_pinned_device_talks_to_its_domain_alone(void **state)
 	assert_int_equal(run(pledge_learn, 20, &e), 0);
 	finish();
 	start(lab.other, "v");
-	assert_int_equal(run(pledge_enrol, 3, &e), -1);
+	assert_int_equal(run(pledge_enrol, 20, &e), -1);
 	finish();
 	assert_int_equal(e.kind, ERR_TRUST);
 	assert_string_equal(fake.trace, "");
 	assert_false(has("out.crt"));
+	/* But to all of it. */
+	start(lab.second, "v");
+	assert_int_equal(run(pledge_enrol, 20, &e), 0);
+	finish();
+	assert_string_equal(fake.trace, "|i|J");
 }
 
 static void
