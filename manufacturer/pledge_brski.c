@@ -294,9 +294,11 @@ brski_learn(struct pledge *p, struct err *e)
 	    brski_resume(p, &request, &voucher, e) == -1)
 		return -1;
 	v.request = buf_bytes(&request);
-	if (voucher.len == 0 && voucher_fetch(p, v.request, &voucher, e) == -1)
+	/* One that was accepted before the power went stays so past its end. */
+	if (voucher.len > 0)
+		return voucher_accept(p, &v, buf_bytes(&voucher), e);
+	if (voucher_fetch(p, v.request, &voucher, e) == -1)
 		return -1;
-	/* After the waiting, which may have been long. */
 	v.now = pledge_http_now();
 	return voucher_accept(p, &v, buf_bytes(&voucher), e);
 }

@@ -573,6 +573,33 @@ a_status_that_was_not_sent_is_sent_later(void **state)
 	assert_string_equal(fake.trace, "|gv+|+i|J");
 }
 
+static void
+an_accepted_voucher_may_end_while_cmp_waits(void **state)
+{
+	struct buf request AUTO_BUF = { 0 };
+	struct buf json AUTO_BUF = { 0 };
+	struct buf der AUTO_BUF = { 0 };
+	struct vch v = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	start(lab.registrar, "v");
+	assert_int_equal(run(pledge_learn, 20, &e), 0);
+	assert_int_equal(file_read(path_of("state/voucher-request.der"),
+			     CMS_OCTETS_MAX, &request, &e),
+	    0);
+	lab_voucher(buf_bytes(&request), lab.domain.cert, &v);
+	v.nonce[0] = '\0';
+	v.expires_on = clock_now().time - 10;
+	vch_format(&v, &json);
+	vch_done(&v);
+	lab_sign(nid_json_voucher(), buf_bytes(&json), lab.masa, &der);
+	write_file("state/voucher.vcj", &der);
+	assert_int_equal(run(pledge_enrol, 20, &e), 0);
+	finish();
+	assert_string_equal(fake.trace, "|gv+|i|J");
+}
+
 /* The pin is the only anchor: what it does not vouch for is not even asked. */
 static void
 a_pinned_device_talks_to_its_domain_alone(void **state)
@@ -631,6 +658,8 @@ main(void)
 		    a_voucher_once_learnt_is_not_asked_for_again, forget),
 		cmocka_unit_test_teardown(
 		    a_status_that_was_not_sent_is_sent_later, forget),
+		cmocka_unit_test_teardown(
+		    an_accepted_voucher_may_end_while_cmp_waits, forget),
 		cmocka_unit_test_teardown(
 		    a_pinned_device_talks_to_its_domain_alone, forget),
 		cmocka_unit_test_teardown(
