@@ -64,17 +64,6 @@ pledge_voucher_registrar(struct bytes request, struct err *e)
 
 /* ---- judging ---------------------------------------------------------- */
 
-/* Under the same root as its MASA a maker has all its devices, none of which
- * is to speak for the others (RFC 8995 2.3.1, 2.3.2: how one is known). */
-static bool
-is_device(X509 *x)
-{
-	char serial[CERT_TEXT_MAX];
-
-	return X509_get_ext_by_NID(x, nid_masa_url(), -1) >= 0 ||
-	    cert_subject_serial(x, serial, NULL) == 0;
-}
-
 /* Who signed it.  RFC 8995's own examples say id-data. */
 static int
 check_signer(
@@ -89,10 +78,7 @@ check_signer(
 	if (trust_check(
 		v->vendor, c->signer, c->certs, v->now, &anchor, NULL, e) == -1)
 		return err_prefix(e, "signer");
-	if (is_device(c->signer))
-		return err_set(e, ERR_TRUST,
-		    "signer: a device's certificate, not a MASA's");
-	return 0;
+	return vch_check_signer(c->signer, e);
 }
 
 /* What it says. */

@@ -24,6 +24,8 @@ judge_signer(const struct registrar *r, const struct cms_signed *cms,
 {
 	const char *anchor;
 
+	if (vch_check_signer(cms->signer, e) == -1)
+		return -1;
 	if (trust_check(r->vouchers, cms->signer, cms->certs,
 		registrar_judge_time(), &anchor, NULL, e) == -1)
 		return err_prefix(e, "voucher: its signer");

@@ -127,6 +127,19 @@ check_nonce(const char *said, const char *nonce, struct err *e)
 	return 0;
 }
 
+/* RFC 8995 2.3.1, 2.3.2: how an IDevID is known. */
+int
+vch_check_signer(X509 *signer, struct err *e)
+{
+	char serial[CERT_TEXT_MAX];
+
+	if (X509_get_ext_by_NID(signer, nid_masa_url(), -1) >= 0 ||
+	    cert_subject_serial(signer, serial, NULL) == 0)
+		return err_set(e, ERR_TRUST,
+		    "signer: a device's certificate, not a MASA's");
+	return 0;
+}
+
 int
 vch_check(const struct vch *v, const char *nonce, const char *serial,
     X509 *idevid, uint64_t now, struct err *e)

@@ -72,6 +72,13 @@ void vch_idevid_issuer(X509 *idevid, struct buf *ret);
 int vch_check(const struct vch *v, const char *nonce, const char *serial,
     X509 *idevid, uint64_t now, struct err *e) WARN_UNUSED;
 
+/*
+ * A voucher is a maker's word, not a device's: where IDevIDs and the voucher
+ * signer stand under one anchor, a stolen device key must not make vouchers.
+ * ERR_TRUST if signer is an IDevID (subject serialNumber, or id-pe-masa-url).
+ */
+int vch_check_signer(X509 *signer, struct err *e) WARN_UNUSED;
+
 /* RFC 8995 5.8.1; unknown members ignored; numbers as numbers or strings. */
 #define VCH_LOG_EVENTS_MAX 256
 struct vch_log {

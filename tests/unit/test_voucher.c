@@ -926,6 +926,42 @@ any_reason_makes_a_readable_answer(void **state)
 	assert_string_equal(got.reason, "caf??");
 }
 
+/* Under one root with its MASA a maker has all its devices. */
+static void
+vouchers_are_not_a_devices_to_sign(void **state)
+{
+	static const struct {
+		const char *what, *serial, *masa_url;
+		int rc;
+	} cases[] = {
+		{ "a MASA", NULL, NULL, 0 },
+		{ "an IDevID", "SN-1", "https://masa.example", -1 },
+		{ "an IDevID without a MASA", "SN-1", NULL, -1 },
+		{ "one that names a MASA", NULL, "https://masa.example", -1 },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		AUTO(X509_NAME) name = issue_name("x", "o", cases[i].serial);
+		struct issue_spec spec = {
+			.subject = name,
+			.pubkey = f->new_key,
+			.not_before = 1500000000,
+			.not_after = 4000000000,
+			.key_usage = "critical,digitalSignature",
+			.masa_url = cases[i].masa_url,
+		};
+		struct err e = ERR_INIT;
+		AUTO(X509) x = issue_cert(&spec, f->sub, f->sub_key, &e);
+
+		assert_non_null(x);
+		if (vch_check_signer(x, &e) != cases[i].rc)
+			fail_msg("%s", cases[i].what);
+		assert_int_equal(
+		    e.kind, cases[i].rc == 0 ? ERR_NONE : ERR_TRUST);
+	}
+}
+
 int
 main(void)
 {
@@ -940,6 +976,7 @@ main(void)
 		cmocka_unit_test(vouchers_are_written_as_read),
 		cmocka_unit_test(assertions_have_names),
 		cmocka_unit_test(vouchers_are_for_one_request_and_device),
+		cmocka_unit_test(vouchers_are_not_a_devices_to_sign),
 		cmocka_unit_test(idevid_issuer_is_read_in_three_ways),
 		cmocka_unit_test(audit_logs_are_taken_with_numbers_or_strings),
 		cmocka_unit_test(missing_events_are_told),
