@@ -36,7 +36,7 @@ cli_kind_of_exit(int code)
 {
 	static const enum err_kind first[] = { ERR_LOCAL, ERR_USAGE,
 		ERR_WAITING, ERR_POLICY, ERR_PEER, ERR_TRUST, ERR_PERM,
-		ERR_DAMAGE, ERR_CONF };
+		ERR_DAMAGE, ERR_CONF, ERR_PARTLY };
 	size_t i;
 
 	for (i = 0; i < NELEMS(first); i++)

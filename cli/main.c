@@ -15,6 +15,13 @@ static const struct command commands[] = {
 	    queue_list_command },
 	{ "queue show", "all that is known of one request",
 	    queue_show_command },
+	{ "voucher prefetch", "fetch vouchers before their devices come",
+	    voucher_prefetch_command },
+	{ "voucher list", "vouchers on hand, and those asked for",
+	    voucher_list_command },
+	{ "voucher export", "write one to a file", voucher_export_command },
+	{ "voucher import", "hand one in that came by another way",
+	    voucher_import_command },
 	{ "demo", "a device joins across a dead link, on this machine",
 	    demo_command },
 	{ "demo link", "up or down, in a demo that was kept",
@@ -35,7 +42,7 @@ usage(FILE *out)
 	fprintf(out, "Usage: waybill COMMAND [OPTION...]\n\n");
 	for (i = 0; i < NELEMS(commands); i++)
 		if (commands[i].help != NULL)
-			fprintf(out, "  %-12s %s\n", commands[i].name,
+			fprintf(out, "  %-16s %s\n", commands[i].name,
 			    commands[i].help);
 	fprintf(out, "\nwaybill COMMAND --help tells more.\n");
 	return err_exit_code(ERR_USAGE);

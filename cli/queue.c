@@ -2,29 +2,22 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/ask.h"
 #include "cli/table.h"
 #include "common/base/clock.h"
 #include "common/base/str.h"
-#include "common/sys/conf.h"
-#include "common/sys/control.h"
 
-#define CONF_DEFAULT "/etc/waybill/registrar.yaml"
-#define PAGE	     500
-
-enum { OPT_JSON = 0x100, OPT_CONFIG, OPT_SOCKET };
+#define PAGE 500
 
 struct args {
-	const char *conf, *socket, *id;
-	bool json, wants_id;
+	struct ask_args ask;
+	const char *id;
+	bool wants_id;
 };
 
 static const struct argp_option options[] = {
-	{ "json", OPT_JSON, NULL, 0, "One JSON object instead of a table", 0 },
-	{ "config", OPT_CONFIG, "FILE", 0,
-	    "The registrar's configuration (" CONF_DEFAULT ")", 0 },
-	{ "socket", OPT_SOCKET, "PATH", 0,
-	    "The registrar's control socket, instead of --config", 0 },
+	ASK_OPTION_JSON,
+	ASK_OPTIONS_WHERE,
 	{ 0 },
 };
 
@@ -34,15 +27,6 @@ on_option(int key, char *arg, struct argp_state *state)
 	struct args *a = state->input;
 
 	switch (key) {
-	case OPT_JSON:
-		a->json = true;
-		return 0;
-	case OPT_CONFIG:
-		a->conf = arg;
-		return 0;
-	case OPT_SOCKET:
-		a->socket = arg;
-		return 0;
 	case ARGP_KEY_ARG:
 		if (!a->wants_id || a->id != NULL)
 			argp_error(state, "'%s' is not expected here", arg);
@@ -53,54 +37,11 @@ on_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "which request?");
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return ask_option(key, arg, &a->ask);
 	}
 }
 
 /* ---- asking ---------------------------------------------------------- */
-
-/* malloc'd path of the control socket. */
-static char *
-socket_of(const struct args *a, struct err *e)
-{
-	return a->socket != NULL ? xstrdup(a->socket)
-				 : conf_value(a->conf, "control", "socket", e);
-}
-
-/* An object, or the error that the registrar says. */
-static json_t *
-ask(const char *socket, const char *path, struct err *e)
-{
-	int status = 0;
-	AUTO(json_t) j = control_call(socket, "GET", path, NULL, &status, e);
-	const char *why;
-
-	if (j == NULL)
-		return NULL;
-	if (status == 200 && json_is_object(j))
-		return STEAL(j);
-	why = json_string_value(json_object_get(j, "error"));
-	err_set(e, status == 404 ? ERR_INPUT : ERR_LOCAL, "%s",
-	    why != NULL ? why : "the registrar answers otherwise than agreed");
-	return NULL;
-}
-
-static uint64_t
-number_of(const json_t *j, const char *key)
-{
-	json_int_t n = json_integer_value(json_object_get(j, key));
-
-	return n > 0 ? (uint64_t)n : 0;
-}
-
-/* "-" if there is none. */
-static const char *
-text_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s != NULL ? s : "-";
-}
 
 /* Appends a page's entries to all; *ret_first is where the next one begins, 0
  * after the last. */
@@ -114,10 +55,10 @@ ask_page(const char *socket, uint64_t *first, json_t *all, struct err *e)
 
 	snprintf(path, sizeof(path), "/v1/queue?first=%llu&max=%d",
 	    (unsigned long long)*first, PAGE);
-	if ((page = ask(socket, path, e)) == NULL)
+	if ((page = ask_get(socket, path, e)) == NULL)
 		return -1;
 	entries = json_object_get(page, "entries");
-	last = number_of(
+	last = ask_number(
 	    json_array_get(entries, json_array_size(entries) - 1), "number");
 	json_array_extend(all, (json_t *)(intptr_t)entries);
 	/* Never back: an answer that repeats itself must not keep us. */
@@ -131,7 +72,7 @@ static json_t *
 ask_list(const char *socket, struct err *e)
 {
 	AUTO(json_t) all = json_array();
-	AUTO(json_t) status = ask(socket, "/v1/status", e);
+	AUTO(json_t) status = ask_get(socket, "/v1/status", e);
 	uint64_t first = 0;
 
 	if (status == NULL)
@@ -144,16 +85,6 @@ ask_list(const char *socket, struct err *e)
 }
 
 /* ---- telling --------------------------------------------------------- */
-
-static int
-print_json(const json_t *j)
-{
-	struct buf out AUTO_BUF = { 0 };
-
-	json_format(&out, j);
-	fputs(buf_cstr(&out), stdout);
-	return cli_flush();
-}
 
 /* "5s ago", of RFC 3339 text. */
 static void
@@ -179,19 +110,19 @@ add_entry(struct table *t, const json_t *en)
 {
 	char age[16], copies[24], step[24], last[32], state[64];
 
-	snprintf(state, sizeof(state), "%s%s%s", text_of(en, "state"),
+	snprintf(state, sizeof(state), "%s%s%s", ask_text(en, "state"),
 	    json_is_true(json_object_get(en, "held")) ? " (held)" : "",
 	    json_is_true(json_object_get(en, "late")) ? " (late)" : "");
 	snprintf(step, sizeof(step), "%llu",
-	    (unsigned long long)number_of(en, "step"));
+	    (unsigned long long)ask_number(en, "step"));
 	snprintf(copies, sizeof(copies), "%llu",
-	    (unsigned long long)number_of(en, "handouts"));
-	ago(last, text_of(en, "changed"));
-	table_add(t, text_of(en, "id"));
-	table_add(t, duration_format(age, number_of(en, "age")));
+	    (unsigned long long)ask_number(en, "handouts"));
+	ago(last, ask_text(en, "changed"));
+	table_add(t, ask_text(en, "id"));
+	table_add(t, duration_format(age, ask_number(en, "age")));
 	table_add(t, state);
-	table_add(t, text_of(en, "kind"));
-	table_add(t, text_of(en, "device"));
+	table_add(t, ask_text(en, "kind"));
+	table_add(t, ask_text(en, "device"));
 	table_add(t, step);
 	table_add(t, copies);
 	table_add(t, last);
@@ -215,11 +146,11 @@ print_counts(const json_t *status)
 		sep = ", ";
 	}
 	printf("%s%llu %% full", *sep != '\0' ? "; " : "empty; ",
-	    (unsigned long long)number_of(status, "used_percent"));
+	    (unsigned long long)ask_number(status, "used_percent"));
 	json_array_foreach(json_object_get(status, "services"), i, service)
-	    printf("; link to %s %s", text_of(service, "name"),
-		text_of(service, "link"));
-	printf("; clock %s\n", text_of(status, "clock"));
+	    printf("; link to %s %s", ask_text(service, "name"),
+		ask_text(service, "link"));
+	printf("; clock %s\n", ask_text(status, "clock"));
 }
 
 static int
@@ -270,11 +201,11 @@ print_objects(
 	json_array_foreach(objects, i, o) for (k = 0; k < n; k++)
 	{
 		snprintf(number, sizeof(number), "%llu",
-		    (unsigned long long)number_of(o, keys[k]));
+		    (unsigned long long)ask_number(o, keys[k]));
 		table_add(t,
 		    json_is_integer(json_object_get(o, keys[k]))
 			? number
-			: text_of(o, keys[k]));
+			: ask_text(o, keys[k]));
 	}
 	table_format(t, &out);
 	printf("\n%s\n%s", title, buf_cstr(&out));
@@ -309,26 +240,16 @@ queue_list_command(int argc, char **argv)
 {
 	struct argp argp = { options, on_option, "",
 		"Shows the requests that the site holds, oldest first." };
-	struct args a = { .conf = CONF_DEFAULT };
+	struct args a = { .ask.conf = ASK_CONF_DEFAULT };
 	struct err e = ERR_INIT;
 	AUTO(char) socket = NULL;
 	AUTO(json_t) j = NULL;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if ((socket = socket_of(&a, &e)) == NULL ||
+	if ((socket = ask_socket(&a.ask, &e)) == NULL ||
 	    (j = ask_list(socket, &e)) == NULL)
 		return cli_fail(&e);
-	return a.json ? print_json(j) : print_list(j);
-}
-
-/* An ID goes into a path: letters, digits and '-' are all it may have. */
-static bool
-id_plausible(const char *id)
-{
-	size_t n = strspn(id,
-	    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
-
-	return n > 0 && n <= 40 && id[n] == '\0';
+	return a.ask.json ? ask_print_json(j) : print_list(j);
 }
 
 int
@@ -337,20 +258,18 @@ queue_show_command(int argc, char **argv)
 	struct argp argp = { options, on_option, "ID",
 		"Shows all that is known of one request: what stands in it, "
 		"who judged what, and its history." };
-	struct args a = { .conf = CONF_DEFAULT, .wants_id = true };
+	struct args a = { .ask.conf = ASK_CONF_DEFAULT, .wants_id = true };
 	struct err e = ERR_INIT;
 	AUTO(char) socket = NULL;
 	AUTO(json_t) j = NULL;
 	char path[64];
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if (!id_plausible(a.id)) {
-		err_set(&e, ERR_USAGE, "'%s' is no id", a.id);
+	if (ask_check_id(a.id, &e) == -1)
 		return cli_fail(&e);
-	}
 	snprintf(path, sizeof(path), "/v1/queue/%s", a.id);
-	if ((socket = socket_of(&a, &e)) == NULL ||
-	    (j = ask(socket, path, &e)) == NULL)
+	if ((socket = ask_socket(&a.ask, &e)) == NULL ||
+	    (j = ask_get(socket, path, &e)) == NULL)
 		return cli_fail(&e);
-	return a.json ? print_json(j) : print_show(j);
+	return a.ask.json ? ask_print_json(j) : print_show(j);
 }

@@ -31,6 +31,7 @@ static const struct {
 	[ERR_PERM] = { "permission", 403, FAIL_SYSTEM_FAILURE, 7 },
 	[ERR_DAMAGE] = { "damage", 500, FAIL_SYSTEM_FAILURE, 9 },
 	[ERR_CONF] = { "configuration", 500, FAIL_SYSTEM_FAILURE, 78 },
+	[ERR_PARTLY] = { "partly", 500, FAIL_SYSTEM_FAILURE, 8 },
 };
 
 /* Formats aside first: the arguments may point into e->msg. */

@@ -24,6 +24,7 @@ enum err_kind {
 	ERR_PERM,    /* the caller may not */
 	ERR_DAMAGE,  /* the store holds what it must not */
 	ERR_CONF,    /* configuration */
+	ERR_PARTLY,  /* a command: some of it is done, some is not */
 	ERR__MAX
 };
 

@@ -29,6 +29,7 @@ static const struct {
 	{ ERR_PERM, "permission", 403, 1u << 25, 7 },
 	{ ERR_DAMAGE, "damage", 500, 1u << 25, 9 },
 	{ ERR_CONF, "configuration", 500, 1u << 25, 78 },
+	{ ERR_PARTLY, "partly", 500, 1u << 25, 8 },
 };
 
 static void

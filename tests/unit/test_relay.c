@@ -228,8 +228,8 @@ exit_codes_are_kinds(void **state)
 		enum err_kind kind;
 	} cases[] = { { "1", ERR_LOCAL }, { "2", ERR_USAGE },
 		{ "3", ERR_WAITING }, { "4", ERR_POLICY }, { "5", ERR_PEER },
-		{ "6", ERR_TRUST }, { "7", ERR_PERM }, { "9", ERR_DAMAGE },
-		{ "78", ERR_CONF }, { "99", ERR_LOCAL } };
+		{ "6", ERR_TRUST }, { "7", ERR_PERM }, { "8", ERR_PARTLY },
+		{ "9", ERR_DAMAGE }, { "78", ERR_CONF }, { "99", ERR_LOCAL } };
 	size_t i;
 
 	(void)state;
