@@ -10,6 +10,7 @@
 #include "common/base/file.h"
 #include "common/base/str.h"
 #include "forwarder/forwarder.h"
+#include "masa-client/masa_conf.h"
 #include "ra/ra_conf.h"
 #include "registrar/reg_conf.h"
 
@@ -96,6 +97,13 @@ ra_page(void **state)
 	check_page("ra/waybill-ra.8", ra_conf_table);
 }
 
+static void
+masa_client_page(void **state)
+{
+	(void)state;
+	check_page("masa-client/waybill-masa-client.8", masa_conf_table);
+}
+
 int
 main(void)
 {
@@ -103,6 +111,7 @@ main(void)
 		cmocka_unit_test(registrar_page),
 		cmocka_unit_test(forwarder_page),
 		cmocka_unit_test(ra_page),
+		cmocka_unit_test(masa_client_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
