@@ -44,7 +44,7 @@ struct lab {
 };
 
 struct lab_want {
-	const char *cn, *serial, *san, *eku, *ku;
+	const char *cn, *serial, *san, *eku, *ku, *masa_url;
 	uint64_t from, to; /* 0: an hour back, a day ahead */
 	bool ca;
 };
@@ -87,6 +87,7 @@ lab_cert(const struct lab_want *w, EVP_PKEY *key, const struct lab_ca *by)
 				    : "critical,digitalSignature",
 		.ext_key_usage = w->eku,
 		.san = w->san,
+		.masa_url = w->masa_url,
 	};
 	X509 *x = issue_cert(&spec, by != NULL ? by->cert : NULL,
 	    by != NULL ? by->key : key, &e);

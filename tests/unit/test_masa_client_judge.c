@@ -1,0 +1,496 @@
+/* What the MASA client believes of an entry before it asks anybody, and whom
+ * it may ask. */
+#include "tests/unit/voucher_lab.h"
+
+#include <arpa/inet.h>
+
+#include "masa-client/address.h"
+#include "masa-client/fetch.h"
+#include "masa-client/judge.h"
+
+static struct lab *lab;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	lab = lab_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	lab_free(lab);
+	return 0;
+}
+
+/* ---- unwrapping -------------------------------------------------------- */
+
+static void
+test_unwrap(void **state)
+{
+	static const struct lab_voucher asks[] = { { .prefetch = false },
+		{ .prefetch = true } };
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(asks); i++) {
+		struct buf inner AUTO_BUF = { 0 };
+		enum batch_code code;
+		struct err e = ERR_INIT;
+		struct lab_entry en;
+		struct digest d;
+
+		lab_voucher(lab, &asks[i], 1, &en);
+		if (judge_unwrap(&en.h, lab->registrar->cert,
+			buf_bytes(&en.octets), &inner, &code, &e) == -1)
+			fail_msg("%s", e.msg);
+		d = digest_of(inner.data, inner.len);
+		assert_true(digest_eq(&d, &en.h.digest));
+		assert_int_equal(
+		    bytes_eq(buf_bytes(&inner), buf_bytes(&en.octets)),
+		    asks[i].prefetch);
+		lab_entry_done(&en);
+	}
+}
+
+static void
+spoil_digest(struct lab_entry *en)
+{
+	en->h.digest.b[0] ^= 1;
+}
+
+static void
+spoil_size(struct lab_entry *en)
+{
+	memset(buf_grow(&en->octets, CMS_OCTETS_MAX), 0, CMS_OCTETS_MAX);
+}
+
+static void
+spoil_end(struct lab_entry *en)
+{
+	en->octets.len--;
+}
+
+/* The registrar's signature is at the end. */
+static void
+spoil_signature(struct lab_entry *en)
+{
+	en->octets.data[en->octets.len - 1] ^= 1;
+}
+
+/* The pledge's request by itself, under its own digest. */
+static void
+spoil_wrapper(struct lab_entry *en)
+{
+	static const struct lab_voucher plain;
+
+	buf_reset(&en->octets);
+	lab_prior(lab, &plain, &en->octets);
+	en->h.digest = digest_of(en->octets.data, en->octets.len);
+}
+
+/* Signed well by a registrar of the same site, but by another. */
+static void
+spoil_signer(struct lab_entry *en)
+{
+	AUTO(signer) other = lab_registrar(lab, LAB_SAN, LAB_REG_EKU);
+	struct lab_voucher a = { .registrar = other };
+
+	lab_entry_done(en);
+	lab_voucher(lab, &a, 1, en);
+}
+
+/* SignedData around what is no voucher request. */
+static void
+spoil_json(struct lab_entry *en)
+{
+	struct err e = ERR_INIT;
+
+	buf_reset(&en->octets);
+	assert_int_equal(cms_sign(nid_json_voucher(), bytes_of("{}", 2),
+			     lab->registrar, NULL, &en->octets, &e),
+	    0);
+}
+
+static void
+test_refused_for_good(void **state)
+{
+	static const struct {
+		const char *what;
+		void (*spoil)(struct lab_entry *en);
+		enum batch_code code;
+		const char *reason;
+	} cases[] = {
+		{ "size", spoil_size, BATCH_TOO_LARGE, "limit" },
+		{ "cut", spoil_end, BATCH_BAD_SCHEMA, "registrar's request" },
+		{ "tampered", spoil_signature, BATCH_NOT_AUTHORISED,
+		    "signature" },
+		{ "not the registrar's", spoil_wrapper, BATCH_NOT_AUTHORISED,
+		    "signers" },
+		{ "other registrar", spoil_signer, BATCH_NOT_AUTHORISED,
+		    "signers" },
+		{ "JSON", spoil_json, BATCH_BAD_SCHEMA, "voucher" },
+		{ "digest", spoil_digest, BATCH_BAD_SCHEMA, "digest" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		static const struct lab_voucher plain;
+		struct buf inner AUTO_BUF = { 0 };
+		enum batch_code code = 0;
+		struct err e = ERR_INIT;
+		struct lab_entry en;
+
+		lab_voucher(lab, &plain, 1, &en);
+		cases[i].spoil(&en);
+		if (judge_unwrap(&en.h, lab->registrar->cert,
+			buf_bytes(&en.octets), &inner, &code, &e) == 0)
+			fail_msg("%s: taken", cases[i].what);
+		if (code != cases[i].code ||
+		    strstr(e.msg, cases[i].reason) == NULL)
+			fail_msg("%s: %s: %s", cases[i].what,
+			    batch_code_name(code), e.msg);
+		assert_int_equal(inner.len, 0);
+		lab_entry_done(&en);
+	}
+}
+
+/* ---- judging ----------------------------------------------------------- */
+
+static int
+judge(const struct lab_voucher *a, struct request *ret, struct err *e)
+{
+	struct stamp now = clock_now();
+	struct lab_entry en;
+	int rc;
+
+	lab_voucher(lab, a, 1, &en);
+	rc = judge_request(
+	    lab->vendors, &en.h, buf_bytes(&en.octets), &now, ret, e);
+	lab_entry_done(&en);
+	return rc;
+}
+
+static struct signer *
+device_with_url(const char *url)
+{
+	struct lab_want w = {
+		.cn = "device", .serial = "WB-0001", .masa_url = url
+	};
+
+	return lab_signer(&w, &lab->vendor_sub);
+}
+
+static void
+test_judged_by_the_device(void **state)
+{
+	AUTO(signer) device = device_with_url("masa.acme.example");
+	struct lab_voucher a = { .device = device, .vendor = "forged" };
+	struct request r;
+	struct err e = ERR_INIT;
+	const struct fact *f;
+	struct digest d;
+
+	(void)state;
+	if (judge(&a, &r, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_false(r.prefetch);
+	assert_string_equal(r.vendor, "acme");
+	assert_string_equal(r.serial, "WB-0001");
+	assert_string_equal(r.url, "masa.acme.example");
+	d = cert_device(device->cert, "");
+	assert_true(digest_eq(&d, &r.device));
+	f = facts_get(&r.facts, "vendor");
+	assert_non_null(f);
+	assert_int_equal(f->level, FACT_END_TO_END);
+	assert_string_equal(f->value, "acme");
+
+	a.device = NULL;
+	assert_int_equal(judge(&a, &r, &e), 0);
+	assert_string_equal(r.url, "");
+}
+
+static void
+test_prefetch_is_the_registrars_word(void **state)
+{
+	struct lab_voucher a = { .prefetch = true, .vendor = "acme" };
+	struct request r, other;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	if (judge(&a, &r, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_true(r.prefetch);
+	assert_string_equal(r.vendor, "acme");
+	assert_string_equal(r.url, "");
+	assert_int_equal(facts_get(&r.facts, "vendor")->level, FACT_REGISTRAR);
+	a.vendor = "other";
+	assert_int_equal(judge(&a, &other, &e), 0);
+	assert_false(digest_eq(&r.device, &other.device));
+}
+
+static void
+test_refused(void **state)
+{
+	AUTO(signer) stranger = lab_device(&lab->stranger, "WB-0001");
+	/* It would lead us somewhere, but nobody we know made it. */
+	struct lab_want w = {
+		.cn = "device", .serial = "WB-0001", .masa_url = "evil.example"
+	};
+	AUTO(signer) lure = lab_signer(&w, &lab->stranger);
+	const struct {
+		const char *what;
+		struct lab_voucher ask;
+		const char *reason;
+	} cases[] = {
+		{ "unknown maker", { .device = stranger }, "signer" },
+		{ "unknown maker with a URL", { .device = lure }, "signer" },
+		{ "the pledge's serial number", { .serial = "WB-0002" },
+		    "pledge's request: RFC 8995 5.5: serial" },
+		{ "the registrar's serial number", { .rvr_serial = "WB-0002" },
+		    "registrar's request: RFC 8995 5.5: serial" },
+		{ "another nonce", { .rvr_nonce = "YWJj" }, "nonce" },
+		{ "nonce left out", { .rvr_nonce = "" }, "nonce" },
+		{ "prefetch with a nonce",
+		    { .prefetch = true, .rvr_nonce = "YWJj" }, "nonce" },
+		{ "prefetch of nobody", { .prefetch = true, .vendor = "" },
+		    "whose" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct err e = ERR_INIT;
+		struct request r;
+
+		if (judge(&cases[i].ask, &r, &e) == 0)
+			fail_msg("%s: taken", cases[i].what);
+		if (strstr(e.msg, cases[i].reason) == NULL)
+			fail_msg("%s: %s", cases[i].what, e.msg);
+		assert_string_equal(r.url, "");
+	}
+}
+
+/* ---- where a MASA is --------------------------------------------------- */
+
+static void
+test_urls(void **state)
+{
+	static const struct {
+		const char *text, *host, *base;
+	} cases[] = {
+		{ "masa.example", "masa.example",
+		    "https://masa.example:443/.well-known/brski" },
+		{ "masa.example:9443", "masa.example",
+		    "https://masa.example:9443/.well-known/brski" },
+		{ "https://masa.example", "masa.example",
+		    "https://masa.example:443/.well-known/brski" },
+		{ "HTTPS://masa.example/", "masa.example",
+		    "https://masa.example:443/.well-known/brski" },
+		{ "https://masa.example:8443/.well-known/brski/",
+		    "masa.example",
+		    "https://masa.example:8443/.well-known/brski" },
+		{ "https://gw.example/a/b", "gw.example",
+		    "https://gw.example:443/a/b" },
+		{ "https://[2001:db8::1]:8443", "2001:db8::1",
+		    "https://[2001:db8::1]:8443/.well-known/brski" },
+		{ "[2001:db8::1]", "2001:db8::1",
+		    "https://[2001:db8::1]:443/.well-known/brski" },
+		{ "http://masa.example" },
+		{ "ftp://masa.example/" },
+		{ "https://user@masa.example" },
+		{ "https://user:pw@masa.example:1/" },
+		{ "https://masa.example?x=y" },
+		{ "https://masa.example/#x" },
+		{ "https://masa.example/a?b" },
+		{ "https://masa.example/a/../b" },
+		{ "https://masa.example/./b" },
+		{ "https://masa.example/.." },
+		{ "https://masa.example//b" },
+		{ "https://masa.example/a%2fb" },
+		{ "https://" },
+		{ "https:///a" },
+		{ "masa.example:0" },
+		{ "masa.example:70000" },
+		{ "masa.example:" },
+		{ "masa example" },
+		{ "10.0.0.256" },
+		{ "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct target t = { .host = "untouched" };
+		struct err e = ERR_INIT;
+		int rc = target_parse(cases[i].text, &t, &e);
+
+		if ((rc == 0) != (cases[i].host != NULL))
+			fail_msg("%s: %d %s", cases[i].text, rc, e.msg);
+		assert_string_equal(t.host, lab_or(cases[i].host, "untouched"));
+		if (rc == 0)
+			assert_string_equal(t.base, cases[i].base);
+	}
+}
+
+static void
+test_hosts(void **state)
+{
+	static char *names[] = { (char *)"masa.acme.example",
+		(char *)"192.0.2.7" };
+	static const struct {
+		const char *url, *idevid;
+		size_t n;	  /* of names */
+		const char *host; /* NULL: refused */
+	} cases[] = {
+		{ NULL, "any.example", 0, "any.example" },
+		{ NULL, "MASA.acme.example:1", 2, "MASA.acme.example" },
+		{ NULL, "192.0.2.7", 2, "192.0.2.7" },
+		{ NULL, "masa.acme.example", 1, "masa.acme.example" },
+		{ NULL, "192.0.2.7", 1, NULL },
+		{ NULL, "evil.example", 2, NULL },
+		{ NULL, "masa.acme.example.evil.example", 2, NULL },
+		{ NULL, "", 0, NULL },
+		{ "ours.example", "evil.example", 0, "ours.example" },
+		{ "ours.example", "", 0, "ours.example" },
+		{ "ours.example", "masa.acme.example", 2, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct masa_vendor v = { .name = (char *)"acme",
+			.url = (char *)cases[i].url,
+			.hosts = { names, cases[i].n } };
+		struct target t = { .host = "" };
+		struct err e = ERR_INIT;
+		int rc = target_find(&v, cases[i].idevid, &t, &e);
+
+		if ((rc == 0) != (cases[i].host != NULL))
+			fail_msg("%zu: %d %s", i, rc, e.msg);
+		assert_string_equal(t.host, lab_or(cases[i].host, ""));
+	}
+}
+
+static void
+test_private_addresses(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} cases[] = {
+		{ "0.0.0.0", true },
+		{ "10.255.0.1", true },
+		{ "100.63.255.255", false },
+		{ "100.64.0.1", true },
+		{ "100.128.0.1", false },
+		{ "127.0.0.1", true },
+		{ "127.255.255.255", true },
+		{ "128.0.0.1", false },
+		{ "169.254.169.254", true },
+		{ "169.253.0.1", false },
+		{ "172.15.255.255", false },
+		{ "172.16.0.1", true },
+		{ "172.31.255.255", true },
+		{ "172.32.0.1", false },
+		{ "192.0.0.8", true },
+		{ "192.168.1.1", true },
+		{ "192.169.1.1", false },
+		{ "198.18.0.1", true },
+		{ "198.19.255.255", true },
+		{ "198.20.0.1", false },
+		{ "203.0.113.9", false },
+		{ "224.0.0.251", true },
+		{ "255.255.255.255", true },
+		{ "8.8.8.8", false },
+		{ "::", true },
+		{ "::1", true },
+		{ "::127.0.0.1", true },
+		{ "fe80::1", true },
+		{ "fec0::1", true },
+		{ "fd00::1", true },
+		{ "ff02::1", true },
+		{ "2001:4860:4860::8888", false },
+		{ "2606:4700::1111", false },
+		{ "::ffff:127.0.0.1", true },
+		{ "::ffff:8.8.8.8", false },
+		{ "64:ff9b::10.0.0.1", true },
+		{ "64:ff9b::8.8.8.8", false },
+		{ "2002:7f00:1::", true },
+		{ "2002:c0a8:101::", true },
+		{ "2002:808:808::", false },
+		{ "4000::1", true },
+	};
+	struct sockaddr local = { .sa_family = AF_UNIX };
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+		struct sockaddr_in in = { .sin_family = AF_INET };
+		bool v6 = strchr(cases[i].text, ':') != NULL;
+
+		assert_int_equal(v6
+			? inet_pton(AF_INET6, cases[i].text, &in6.sin6_addr)
+			: inet_pton(AF_INET, cases[i].text, &in.sin_addr),
+		    1);
+		if (address_is_private(v6
+			    ? (struct sockaddr *)&in6
+			    : (struct sockaddr *)&in) != cases[i].is)
+			fail_msg("%s", cases[i].text);
+	}
+	assert_true(address_is_private(&local));
+}
+
+static void
+test_locations(void **state)
+{
+	static const struct {
+		const char *location, *url;
+	} cases[] = {
+		{ "/log/1", "https://masa.example:443/log/1" },
+		{ "log", "https://masa.example:443/.well-known/brski/log" },
+		{ "https://masa.example/x?id=5",
+		    "https://masa.example/x?id=5" },
+		{ "https://MASA.example:443/x", "https://MASA.example:443/x" },
+		{ "https://masa.example:8443/x" },
+		{ "https://evil.example/x" },
+		{ "//evil.example/x" },
+		{ "http://masa.example/x" },
+		{ "https://me:pw@masa.example/x" },
+		{ "file:///etc/passwd" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct err e = ERR_INIT;
+		AUTO(char) url =
+		    fetch_resolve("https://masa.example:443/.well-known/brski/"
+				  "requestauditlog",
+			cases[i].location, &e);
+
+		if ((url == NULL) != (cases[i].url == NULL))
+			fail_msg("%s: %s", cases[i].location,
+			    url != NULL ? url : e.msg);
+		if (url != NULL)
+			assert_string_equal(url, cases[i].url);
+	}
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_unwrap),
+		TEST(test_refused_for_good),
+		TEST(test_judged_by_the_device),
+		TEST(test_prefetch_is_the_registrars_word),
+		TEST(test_refused),
+		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_private_addresses),
+		cmocka_unit_test(test_locations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
