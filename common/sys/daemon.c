@@ -97,6 +97,7 @@ daemon_init(struct daemon_opts *o, const char *name, const char *sentence,
 	argp_parse(&argp, argc, argv, 0, NULL, o);
 	/* A peer that resets its connection must not end us. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* who reloads asks for it with loop_signal */
 	umask(077);
 }
 

@@ -16,8 +16,8 @@ struct daemon_opts {
 	bool check, print_config;
 };
 
-/* Parses argv by argp (exits 2 on wrong use), starts the log, ignores SIGPIPE,
- * umask 077. */
+/* Parses argv by argp (exits 2 on wrong use), starts the log, ignores SIGPIPE
+ * and SIGHUP, umask 077. */
 void daemon_init(struct daemon_opts *o, const char *name, const char *sentence,
     int argc, char **argv);
 /* SIGTERM and SIGINT stop the loop; says READY=1 to systemd's NOTIFY_SOCKET. */
