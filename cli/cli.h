@@ -26,6 +26,7 @@ int voucher_export_command(int argc, char **argv);
 int voucher_import_command(int argc, char **argv);
 int demo_command(int argc, char **argv);
 int demo_link_command(int argc, char **argv);
+int demo_masa_command(int argc, char **argv);
 int demo_device_command(int argc, char **argv);
 int demo_enrol_command(int argc, char **argv);
 int demo_stop_command(int argc, char **argv);

@@ -1,4 +1,4 @@
-/* What the demo's commands share, and the commands for one that was kept. */
+/* What the demo and the commands for one that was kept share. */
 #include "cli/demo.h"
 
 #include <arpa/inet.h>
@@ -21,15 +21,16 @@
 #define PORT_TRIES 200
 #define ENV_MAX	   ((size_t)16 * 1024)
 #define RELAY_MS   2000
-#define LINK_MS	   8000
-#define ENROL_MS   130000
 #define DEVICE_MAX 64
 #define DEVICE_CHARS \
 	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-"
 
 const struct demo_program demo_programs[DEMO_DAEMON__MAX] = {
 	[DEMO_RELAY] = { "relay", NULL, NULL, DEMO_RELAY_SOCKET },
+	[DEMO_MASA] = { "masa", "MASA", "waybill-masa", "masa.switches" },
 	[DEMO_RA] = { "ra", "RA", "waybill-ra", "ra/ra.yaml" },
+	[DEMO_MASA_CLIENT] = { "masa-client", "MASA_CLIENT",
+	    "waybill-masa-client", "ra/masa-client.yaml" },
 	[DEMO_REGISTRAR] = { "registrar", "REGISTRAR", "waybill-registrar",
 	    "site/registrar.yaml" },
 	[DEMO_FORWARDER] = { "forwarder", "FORWARDER", "waybill-forwarder",
@@ -61,7 +62,8 @@ int
 demo_ports_pick(struct demo_ports *ret, struct err *e)
 {
 	struct demo_ports p;
-	unsigned *const port[] = { &p.ra, &p.relay, &p.registrar, &p.proxy };
+	unsigned *const port[] = { &p.ra, &p.relay, &p.registrar, &p.proxy,
+		&p.masa, &p.masa_client, &p.masa_relay };
 	int fd[NELEMS(port)];
 	size_t n = 0;
 	int tries;
@@ -144,7 +146,9 @@ demo_env_write(
 	env_port(&out, "PROXY", ports->proxy);
 	env_port(&out, "REGISTRAR", ports->registrar);
 	env_port(&out, "RA_LINK", ports->ra);
-	env_file(&out, "VENDOR_CA", f, "vendor/vendor-root.crt", "");
+	env_port(&out, "MASA", ports->masa);
+	env_port(&out, "MASA_CLIENT_LINK", ports->masa_client);
+	env_file(&out, "VENDOR_CA", f, DEMO_VENDOR_ROOT, "");
 	env_file(&out, "DOMAIN_CA", f, "site/domain-root.crt", "");
 	env_file(&out, "IDEVID_CERT", f, device, ".crt");
 	env_file(&out, "IDEVID_KEY", f, device, ".key");
@@ -153,6 +157,7 @@ demo_env_write(
 		env_daemon(&out, f, &demo_programs[i]);
 	env_file(&out, "REGISTRAR_CONTROL", f, DEMO_SITE_CONTROL, "");
 	env_file(&out, "RA_CONTROL", f, DEMO_RA_CONTROL, "");
+	env_file(&out, "MASA_CLIENT_CONTROL", f, DEMO_MASA_CONTROL, "");
 	env_line(&out, "WAYBILL", self);
 	return file_write(path, 0600, buf_bytes(&out), e);
 }
@@ -237,21 +242,24 @@ demo_relay_call(
 	return 0;
 }
 
-int
-demo_link_known(const struct folder *f, bool *ret_up, struct err *e)
+bool
+demo_links_are(const struct folder *f, bool up)
 {
 	AUTO(char) socket = folder_path(f, DEMO_SITE_CONTROL, "");
 	AUTO(json_t) j = NULL;
+	const json_t *service;
 	const char *link;
 	int status;
+	size_t i;
 
-	if ((j = control_call(socket, "GET", "/v1/status", NULL, &status, e)) ==
-	    NULL)
-		return -1;
-	link = json_string_value(json_object_get(
-	    json_array_get(json_object_get(j, "services"), 0), "link"));
-	*ret_up = link != NULL && strcmp(link, "up") == 0;
-	return 0;
+	j = control_call(socket, "GET", "/v1/status", NULL, &status, NULL);
+	json_array_foreach(json_object_get(j, "services"), i, service)
+	{
+		link = json_string_value(json_object_get(service, "link"));
+		if (link == NULL || (strcmp(link, "up") == 0) != up)
+			return false;
+	}
+	return json_array_size(json_object_get(j, "services")) > 0;
 }
 
 /* ---- devices --------------------------------------------------------- */
@@ -325,8 +333,8 @@ demo_pledge_argv(
 	argv[n++] = xstrdup("enrol");
 	argv[n++] = xstrdup("--proxy");
 	argv[n++] = xstrdup(proxy);
-	argv[n++] = xstrdup("--trust");
-	argv[n++] = folder_path(f, "site/domain-root.crt", "");
+	argv[n++] = xstrdup("--vendor-ca");
+	argv[n++] = folder_path(f, DEMO_VENDOR_ROOT, "");
 	for (i = 0; i < NELEMS(files); i++) {
 		AUTO(char) file = path_join(files[i].folder, name);
 
@@ -334,188 +342,4 @@ demo_pledge_argv(
 		argv[n++] = folder_path(f, file, files[i].suffix);
 	}
 	return STEAL(argv);
-}
-
-/* ---- commands -------------------------------------------------------- */
-
-struct args {
-	const char *dir, *word, *what;
-	bool keep;
-};
-
-static const struct argp_option options[] = {
-	{ "dir", 'd', "DIR", 0, "The folder of the demo", 0 },
-	{ 0 },
-};
-
-static const struct argp_option run_options[] = {
-	{ "dir", 'd', "DIR", 0, "Work in DIR, which stays (a temporary folder)",
-	    0 },
-	{ "keep", 'k', NULL, 0, "Leave everything running; DIR/env tells where",
-	    0 },
-	{ 0 },
-};
-
-static error_t
-on_option(int key, char *arg, struct argp_state *state)
-{
-	struct args *a = state->input;
-
-	switch (key) {
-	case 'd':
-		a->dir = arg;
-		return 0;
-	case 'k':
-		a->keep = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (a->what == NULL || a->word != NULL)
-			argp_error(state, "'%s' is not expected here", arg);
-		a->word = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (a->what != NULL && a->word == NULL)
-			argp_error(state, "%s is missing", a->what);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-int
-demo_command(int argc, char **argv)
-{
-	struct argp argp = { run_options, on_option, "",
-		"A device joins a domain across a link that is down at first: "
-		"everything real, on this machine, without network or root." };
-	struct args a = { 0 };
-	struct err e = ERR_INIT;
-
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	return demo_run(a.dir, a.keep, &e) == -1 ? cli_fail(&e) : cli_flush();
-}
-
-/* Parses and opens DIR, which must be a demo's; exits on wrong use. */
-static int
-open_kept(int argc, char **argv, const char *doc, struct args *a,
-    struct folder *f, struct err *e)
-{
-	struct argp argp = { options, on_option, a->what, doc };
-	AUTO(char) env = NULL;
-
-	argp_parse(&argp, argc, argv, 0, NULL, a);
-	if (a->dir == NULL)
-		return err_set(e, ERR_USAGE, "--dir DIR is needed");
-	env = path_join(a->dir, "env");
-	if (access(env, F_OK) == -1 && access(a->dir, X_OK) == -1)
-		return err_errno(e, ERR_CONF, "%s: no demo there", a->dir);
-	return folder_open(f, a->dir, true, e);
-}
-
-/* The relay has switched; the site is told by its forwarder, if that runs. */
-static void
-await_link(const struct folder *f, bool want)
-{
-	uint64_t end = clock_mono_ms() + LINK_MS;
-	struct err e = ERR_INIT;
-	bool up = !want;
-
-	while (clock_mono_ms() < end) {
-		if (demo_link_known(f, &up, &e) == 0 && up == want)
-			return;
-		poll(NULL, 0, 20);
-	}
-	fprintf(stderr,
-	    "waybill: the relay is %s; the registrar does not say "
-	    "so yet\n",
-	    want ? "up" : "down");
-}
-
-int
-demo_link_command(int argc, char **argv)
-{
-	struct args a = { .what = "up|down" };
-	struct folder f = { 0 };
-	struct err e = ERR_INIT;
-	bool up;
-	int rc = open_kept(argc, argv,
-	    "Switches the link between site and RA, and waits until the "
-	    "registrar knows.",
-	    &a, &f, &e);
-
-	if (rc == 0 && strcmp(a.word, "up") != 0 && strcmp(a.word, "down") != 0)
-		rc = err_set(&e, ERR_USAGE, "up or down, not '%s'", a.word);
-	if (rc == 0)
-		rc = demo_relay_call(&f, a.word, &up, &e);
-	if (rc == 0)
-		await_link(&f, up);
-	folder_close(&f);
-	return rc == -1 ? cli_fail(&e) : 0;
-}
-
-int
-demo_device_command(int argc, char **argv)
-{
-	struct args a = { .what = "NAME" };
-	struct folder f = { 0 };
-	struct err e = ERR_INIT;
-	int rc = open_kept(argc, argv,
-	    "Makes DIR/devices/NAME.crt, .key and .chain.pem: a further "
-	    "device of the demo's vendor.",
-	    &a, &f, &e);
-
-	if (rc == 0)
-		rc = demo_device(&f, a.word, &e);
-	if (rc == 0)
-		printf("%s/devices/%s.crt\n", f.dir, a.word);
-	folder_close(&f);
-	return rc == -1 ? cli_fail(&e) : cli_flush();
-}
-
-static int
-enrol(const struct folder *f, const char *name, int *ret_code, struct err *e)
-{
-	AUTO(char) proxy = demo_env_get(f, "PROXY", e);
-	AUTO(argv) argv = NULL;
-	pid_t pid;
-
-	if (proxy == NULL || demo_device(f, name, e) == -1 ||
-	    (argv = demo_pledge_argv(f, name, proxy, e)) == NULL ||
-	    program_start(argv, NULL, SIGTERM, -1, &pid, e) == -1)
-		return -1;
-	return program_wait(pid, ENROL_MS, ret_code, e);
-}
-
-int
-demo_enrol_command(int argc, char **argv)
-{
-	struct args a = { .what = "NAME" };
-	struct folder f = { 0 };
-	struct err e = ERR_INIT;
-	int code = 0;
-	int rc = open_kept(argc, argv,
-	    "Makes a device and lets it join: DIR/enrolled/NAME.crt is its "
-	    "certificate.  The exit code is the device's.",
-	    &a, &f, &e);
-
-	if (rc == 0)
-		rc = enrol(&f, a.word, &code, &e);
-	folder_close(&f);
-	return rc == -1 ? cli_fail(&e) : code;
-}
-
-int
-demo_stop_command(int argc, char **argv)
-{
-	struct args a = { 0 };
-	struct folder f = { 0 };
-	struct err e = ERR_INIT;
-	int rc = open_kept(argc, argv,
-	    "Ends all processes of the demo in DIR and waits for their end.",
-	    &a, &f, &e);
-
-	if (rc == 0)
-		rc = demo_supervisor_stop(&f, &e);
-	folder_close(&f);
-	return rc == -1 ? cli_fail(&e) : 0;
 }

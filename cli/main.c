@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	    demo_command },
 	{ "demo link", "up or down, in a demo that was kept",
 	    demo_link_command },
+	{ "demo masa", "the maker's service up or down, or misbehaving",
+	    demo_masa_command },
 	{ "demo device", "make a further device's factory identity",
 	    demo_device_command },
 	{ "demo enrol", "make a device and let it join", demo_enrol_command },

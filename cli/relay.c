@@ -1,7 +1,7 @@
 /*
- * `waybill demo-relay`: the link of the demo, a byte relay that people can
- * switch.  Down, it closes what goes through it and keeps its port without
- * listening, so that a connection is refused at once.
+ * `waybill demo-relay`: the links of the demo, a byte relay that people can
+ * switch, all of them at once.  Down, it closes what goes through it and keeps
+ * its ports without listening, so that a connection is refused at once.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,22 +24,29 @@
 #define BACKLOG	   16
 #define QUEUED_MAX ((size_t)64 * 1024)
 #define WORD_LEN   16
-
-struct relay;
+#define LANES_MAX  4
 
 /* Two ends of one connection. */
 struct pair {
 	LIST_ENTRY(pair) next;
-	struct relay *relay;
 	struct bufferevent *end[2];
+};
+
+/* One link. */
+struct lane {
+	struct relay *relay;
+	struct sockaddr_in listen, to;
+	int bound; /* the port, while the link is down */
+	struct evconnlistener *link;
 };
 
 struct relay {
 	struct loop *loop;
-	struct sockaddr_in listen, to;
 	const char *socket;
-	int bound; /* the port, while the link is down */
-	struct evconnlistener *link, *control;
+	struct lane lane[LANES_MAX];
+	size_t n;
+	bool up;
+	struct evconnlistener *control;
 	LIST_HEAD(, pair) pairs;
 };
 
@@ -89,7 +96,8 @@ static void
 on_connection(struct evconnlistener *l, evutil_socket_t fd,
     struct sockaddr *from, int len, void *arg)
 {
-	struct relay *r = arg;
+	struct lane *lane = arg;
+	struct relay *r = lane->relay;
 	struct pair *p = xcalloc(1, sizeof(*p));
 	struct event_base *base = loop_base(r->loop);
 	int i;
@@ -97,7 +105,6 @@ on_connection(struct evconnlistener *l, evutil_socket_t fd,
 	(void)l;
 	(void)from;
 	(void)len;
-	p->relay = r;
 	p->end[0] = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
 	p->end[1] = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	if (p->end[0] == NULL || p->end[1] == NULL)
@@ -107,15 +114,15 @@ on_connection(struct evconnlistener *l, evutil_socket_t fd,
 		bufferevent_setcb(p->end[i], on_read, on_drained, on_event, p);
 		bufferevent_enable(p->end[i], EV_READ | EV_WRITE);
 	}
-	if (bufferevent_socket_connect(
-		p->end[1], (struct sockaddr *)&r->to, sizeof(r->to)) == -1)
+	if (bufferevent_socket_connect(p->end[1], (struct sockaddr *)&lane->to,
+		sizeof(lane->to)) == -1)
 		log_event(LOG_WARN, "relay.unreachable", NULL);
 }
 
 /* ---- up and down ----------------------------------------------------- */
 
 static int
-bind_port(struct relay *r, struct err *e)
+bind_port(struct lane *l, struct err *e)
 {
 	AUTO_FD fd =
 	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -123,23 +130,46 @@ bind_port(struct relay *r, struct err *e)
 
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    bind(fd, (struct sockaddr *)&r->listen, sizeof(r->listen)) == -1)
+	    bind(fd, (struct sockaddr *)&l->listen, sizeof(l->listen)) == -1)
 		return err_errno(e, ERR_LOCAL, "relay: port %u",
-		    (unsigned)ntohs(r->listen.sin_port));
-	r->bound = fd_steal(&fd);
+		    (unsigned)ntohs(l->listen.sin_port));
+	l->bound = fd_steal(&fd);
 	return 0;
+}
+
+static int
+lane_up(struct lane *l, struct err *e)
+{
+	if (l->link != NULL)
+		return 0;
+	l->link = evconnlistener_new(loop_base(l->relay->loop), on_connection,
+	    l, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG,
+	    l->bound);
+	if (l->link == NULL)
+		return err_errno(e, ERR_LOCAL, "relay: listen");
+	l->bound = -1;
+	return 0;
+}
+
+static int
+lane_down(struct lane *l, struct err *e)
+{
+	if (l->link == NULL)
+		return 0;
+	evconnlistener_free(l->link);
+	l->link = NULL;
+	return bind_port(l, e);
 }
 
 static int
 go_up(struct relay *r, struct err *e)
 {
-	if (r->link != NULL)
-		return 0;
-	r->link = evconnlistener_new(loop_base(r->loop), on_connection, r,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG, r->bound);
-	if (r->link == NULL)
-		return err_errno(e, ERR_LOCAL, "relay: listen");
-	r->bound = -1;
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (lane_up(&r->lane[i], e) == -1)
+			return -1;
+	r->up = true;
 	log_event(LOG_INFO, "relay.up", NULL);
 	return 0;
 }
@@ -147,14 +177,17 @@ go_up(struct relay *r, struct err *e)
 static int
 go_down(struct relay *r, struct err *e)
 {
-	if (r->link == NULL)
-		return 0;
-	evconnlistener_free(r->link);
-	r->link = NULL;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < r->n; i++)
+		if (lane_down(&r->lane[i], e) == -1)
+			rc = -1;
 	while (!LIST_EMPTY(&r->pairs))
 		pair_free(LIST_FIRST(&r->pairs));
+	r->up = false;
 	log_event(LOG_INFO, "relay.down", NULL);
-	return bind_port(r, e);
+	return rc;
 }
 
 /* ---- control --------------------------------------------------------- */
@@ -180,9 +213,9 @@ on_line(struct bufferevent *bev, void *arg)
 	if (rc == -1)
 		log_err(LOG_ERROR, "relay.refused", &e, NULL);
 	evbuffer_add_printf(bufferevent_get_output(bev), "%s\n",
-	    rc == -1		  ? "failed"
-		: r->link != NULL ? "up"
-				  : "down");
+	    rc == -1	? "failed"
+		: r->up ? "up"
+			: "down");
 }
 
 static void
@@ -240,21 +273,34 @@ on_end(void *arg)
 }
 
 static int
+bind_ports(struct relay *r, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (bind_port(&r->lane[i], e) == -1)
+			return -1;
+	return 0;
+}
+
+static int
 relay_run(struct relay *r, struct err *e)
 {
-	r->bound = -1;
+	size_t i;
+
 	LIST_INIT(&r->pairs);
 	if ((r->loop = loop_new(e)) == NULL)
 		return -1;
-	if (bind_port(r, e) == -1 || open_control(r, e) == -1 ||
+	if (bind_ports(r, e) == -1 || open_control(r, e) == -1 ||
 	    loop_signal(r->loop, SIGTERM, on_end, r, e) == -1 ||
 	    loop_signal(r->loop, SIGINT, on_end, r, e) == -1)
 		return -1;
 	loop_run(r->loop);
 	while (!LIST_EMPTY(&r->pairs))
 		pair_free(LIST_FIRST(&r->pairs));
-	if (r->link != NULL)
-		evconnlistener_free(r->link);
+	for (i = 0; i < r->n; i++)
+		if (r->lane[i].link != NULL)
+			evconnlistener_free(r->lane[i].link);
 	evconnlistener_free(r->control);
 	unlink(r->socket);
 	loop_free(r->loop);
@@ -274,21 +320,38 @@ port_of(const char *text, struct sockaddr_in *ret, struct err *e)
 	return 0;
 }
 
-/* demo-relay SOCKET LISTEN-PORT TO-PORT */
+/* argv: n pairs LISTEN-PORT TO-PORT. */
+static int
+set_lanes(struct relay *r, size_t n, char **argv, struct err *e)
+{
+	for (r->n = 0; r->n < n; r->n++) {
+		struct lane *l = &r->lane[r->n];
+
+		*l = (struct lane){ .relay = r, .bound = -1 };
+		if (port_of(argv[2 * r->n], &l->listen, e) == -1 ||
+		    port_of(argv[2 * r->n + 1], &l->to, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* demo-relay SOCKET (LISTEN-PORT TO-PORT)... */
 int
 demo_relay_command(int argc, char **argv)
 {
+	size_t lanes = argc >= 4 && argc % 2 == 0 ? (size_t)argc / 2 - 1 : 0;
 	struct relay r = { 0 };
 	struct err e = ERR_INIT;
 
 	log_init("waybill-relay", LOG_INFO);
-	if (argc != 4) {
-		err_set(&e, ERR_USAGE, "demo-relay SOCKET PORT TO-PORT");
+	if (lanes == 0 || lanes > LANES_MAX) {
+		err_set(&e, ERR_USAGE,
+		    "demo-relay SOCKET (PORT TO-PORT)..., at most %d pairs",
+		    LANES_MAX);
 		return cli_fail(&e);
 	}
 	r.socket = argv[1];
-	if (port_of(argv[2], &r.listen, &e) == -1 ||
-	    port_of(argv[3], &r.to, &e) == -1 || relay_run(&r, &e) == -1)
+	if (set_lanes(&r, lanes, argv + 2, &e) == -1 || relay_run(&r, &e) == -1)
 		return cli_fail(&e);
 	return 0;
 }

@@ -21,13 +21,14 @@
 #include "common/base/str.h"
 #include "common/sys/loop.h"
 
-#define LEASH_FD     3
-#define LEASH_KEEP   "k"
-#define RESTART_MS   100
-#define RESTARTS_MAX 20 /* a minute */
-#define MINUTE_MS    60000
-#define KILL_MS	     3000
-#define GIVE_UP_MS   6000
+#define LEASH_FD	3
+#define LEASH_KEEP	"k"
+#define RESTART_MS	100
+#define RESTARTS_MAX	20 /* a minute */
+#define MINUTE_MS	60000
+#define KILL_MS		3000
+#define GIVE_UP_MS	6000
+#define RELAY_PORTS_MAX 8
 
 struct supervisor;
 
@@ -43,7 +44,8 @@ struct child {
 struct supervisor {
 	struct folder folder;
 	struct loop *loop;
-	const char *relay_port, *ra_port;
+	const char *masa_port;
+	char **relay_ports; /* pairs, as demo-relay takes them; then NULL */
 	int lock;
 	struct event *leash;
 	struct timer *end;
@@ -53,24 +55,48 @@ struct supervisor {
 
 /* ---- children -------------------------------------------------------- */
 
+static char **
+relay_argv(const struct folder *f, char *const *ports, struct err *e)
+{
+	AUTO(argv) argv = xcalloc(4 + RELAY_PORTS_MAX, sizeof(*argv));
+	size_t i;
+
+	if ((argv[0] = program_self(e)) == NULL)
+		return NULL;
+	argv[1] = xstrdup("demo-relay");
+	argv[2] = folder_path(f, DEMO_RELAY_SOCKET, "");
+	for (i = 0; ports[i] != NULL; i++)
+		argv[3 + i] = xstrdup(ports[i]);
+	return STEAL(argv);
+}
+
+static char **
+daemon_argv(const struct folder *f, const struct demo_program *p, struct err *e)
+{
+	AUTO(argv) argv = xcalloc(4, sizeof(*argv));
+
+	if ((argv[0] = program_find(p->program, e)) == NULL)
+		return NULL;
+	argv[1] = xstrdup("--config");
+	argv[2] = folder_path(f, p->conf, "");
+	return STEAL(argv);
+}
+
 static int
 spawn(struct child *c, struct err *e)
 {
 	const struct folder *f = &c->s->folder;
 	const struct demo_program *p = c->program;
 	AUTO(char) log = folder_path(f, p->name, ".log");
-	AUTO(char) conf = folder_path(f, p->conf, "");
-	AUTO(char) program =
-	    p->program != NULL ? program_find(p->program, e) : program_self(e);
-	char *daemon[] = { program, (char *)(intptr_t) "--config", conf, NULL };
-	char *relay[] = { program, (char *)(intptr_t) "demo-relay", conf,
-		(char *)(intptr_t)c->s->relay_port,
-		(char *)(intptr_t)c->s->ra_port, NULL };
+	AUTO(argv) argv = p == &demo_programs[DEMO_RELAY]
+	    ? relay_argv(f, c->s->relay_ports, e)
+	    : p == &demo_programs[DEMO_MASA]
+	    ? demo_masa_argv(f, c->s->masa_port, e)
+	    : daemon_argv(f, p, e);
 
-	if (program == NULL)
+	if (argv == NULL)
 		return -1;
-	return program_start(
-	    p->program != NULL ? daemon : relay, log, SIGKILL, -1, &c->pid, e);
+	return program_start(argv, log, SIGKILL, -1, &c->pid, e);
 }
 
 static int
@@ -290,7 +316,7 @@ supervise(struct supervisor *s, struct err *e)
 	return 0;
 }
 
-/* demo-supervise DIR RELAY-PORT RA-PORT, leash on descriptor 3 */
+/* demo-supervise DIR MASA-PORT (RELAY-PORT TO-PORT)..., leash on descriptor 3 */
 int
 demo_supervise_command(int argc, char **argv)
 {
@@ -299,12 +325,13 @@ demo_supervise_command(int argc, char **argv)
 	int rc;
 
 	log_init("waybill-supervisor", LOG_INFO);
-	if (argc != 4) {
-		err_set(&e, ERR_USAGE, "demo-supervise DIR PORT TO-PORT");
+	if (argc < 5 || argc > 3 + RELAY_PORTS_MAX) {
+		err_set(
+		    &e, ERR_USAGE, "demo-supervise DIR PORT (PORT TO-PORT)...");
 		return cli_fail(&e);
 	}
-	s.relay_port = argv[2];
-	s.ra_port = argv[3];
+	s.masa_port = argv[2];
+	s.relay_ports = argv + 3;
 	if (folder_open(&s.folder, argv[1], true, &e) == -1)
 		return cli_fail(&e);
 	rc = supervise(&s, &e);
@@ -318,17 +345,22 @@ int
 demo_supervisor_start(const struct folder *f, const struct demo_ports *ports,
     pid_t *ret_pid, int *ret_leash, struct err *e)
 {
+	const unsigned numbers[] = { ports->masa, ports->relay, ports->ra,
+		ports->masa_relay, ports->masa_client };
 	AUTO(char) self = program_self(e);
 	AUTO(char) log = folder_path(f, DEMO_SUPERVISOR, ".log");
-	char relay[8], ra[8];
-	char *argv[] = { self, (char *)(intptr_t) "demo-supervise", f->dir,
-		relay, ra, NULL };
+	char text[NELEMS(numbers)][8];
+	char *argv[4 + NELEMS(numbers)] = { self,
+		(char *)(intptr_t) "demo-supervise", f->dir };
 	int fd[2], rc;
+	size_t i;
 
 	if (self == NULL)
 		return -1;
-	snprintf(relay, sizeof(relay), "%u", ports->relay);
-	snprintf(ra, sizeof(ra), "%u", ports->ra);
+	for (i = 0; i < NELEMS(numbers); i++) {
+		snprintf(text[i], sizeof(text[i]), "%u", numbers[i]);
+		argv[3 + i] = text[i];
+	}
 	if (pipe2(fd, O_CLOEXEC) == -1)
 		return err_errno(e, ERR_LOCAL, "pipe");
 	rc = program_start(argv, log, 0, fd[0], ret_pid, e);

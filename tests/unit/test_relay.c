@@ -26,6 +26,7 @@ static struct folder folder;
 static struct demo_ports ports;
 static pid_t relay;
 static int target; /* what the relay connects to */
+static int second; /* through its other link */
 
 static int
 listen_on(unsigned port)
@@ -66,12 +67,15 @@ ready(int fd)
 static void
 run_relay(char *socket)
 {
-	char from[8], to[8];
-	char *argv[] = { (char *)(intptr_t) "relay", socket, from, to, NULL };
+	char from[8], to[8], from2[8], to2[8];
+	char *argv[] = { (char *)(intptr_t) "relay", socket, from, to, from2,
+		to2, NULL };
 
 	snprintf(from, sizeof(from), "%u", ports.relay);
 	snprintf(to, sizeof(to), "%u", ports.ra);
-	_exit(demo_relay_command(4, argv));
+	snprintf(from2, sizeof(from2), "%u", ports.masa_relay);
+	snprintf(to2, sizeof(to2), "%u", ports.masa_client);
+	_exit(demo_relay_command(6, argv));
 }
 
 static int
@@ -85,7 +89,8 @@ enter(void **state)
 	(void)state;
 	if (mkdtemp(dir) == NULL || folder_open(&folder, dir, true, &e) == -1 ||
 	    demo_ports_pick(&ports, &e) == -1 ||
-	    (target = listen_on(ports.ra)) == -1)
+	    (target = listen_on(ports.ra)) == -1 ||
+	    (second = listen_on(ports.masa_client)) == -1)
 		return -1;
 	socket = folder_path(&folder, DEMO_RELAY_SOCKET, "");
 	if ((relay = fork()) == 0)
@@ -108,6 +113,7 @@ leave(void **state)
 	if (waitpid(relay, &status, 0) != relay || status != 0)
 		return -1;
 	close(target);
+	close(second);
 	folder_close(&folder);
 	return rmdir(dir);
 }
@@ -202,6 +208,38 @@ down_ends_what_goes_through(void **state)
 	ready(target);
 	close(accept(target, NULL, NULL));
 	close(client);
+}
+
+/* Each has its own other end, and one word switches both. */
+static void
+two_links_are_one(void **state)
+{
+	int client[2], server[2], i;
+	char c;
+
+	(void)state;
+	say("up", true);
+	client[0] = dial(ports.relay);
+	client[1] = dial(ports.masa_relay);
+	ready(target);
+	ready(second);
+	server[0] = accept(target, NULL, NULL);
+	server[1] = accept(second, NULL, NULL);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(write(client[i], i == 0 ? "a" : "b", 1), 1);
+		ready(server[i]);
+		assert_int_equal(read(server[i], &c, 1), 1);
+		assert_int_equal(c, i == 0 ? 'a' : 'b');
+	}
+	say("down", false);
+	for (i = 0; i < 2; i++) {
+		ready(client[i]);
+		assert_true(read(client[i], &c, 1) <= 0);
+		close(client[i]);
+		close(server[i]);
+	}
+	assert_int_equal(dial(ports.relay), -1);
+	assert_int_equal(dial(ports.masa_relay), -1);
 }
 
 static void
@@ -324,6 +362,7 @@ main(void)
 		cmocka_unit_test(down_refuses),
 		cmocka_unit_test(up_passes_bytes_both_ways),
 		cmocka_unit_test(down_ends_what_goes_through),
+		cmocka_unit_test(two_links_are_one),
 		cmocka_unit_test(other_words_change_nothing),
 		cmocka_unit_test(exit_codes_are_kinds),
 		cmocka_unit_test(only_the_leash_is_inherited),
