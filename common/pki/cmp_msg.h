@@ -71,4 +71,19 @@ int cmp_hash_nid(X509 *cert);
 int cmp_fail_ossl(
     struct err *e, enum err_kind kind, uint32_t fail, const char *what);
 
+/* ---- cmp_content.c and cmp_answer.c: bodies ---------------------------- */
+
+#define CMP_TYPE(b) (1u << (b))
+/* A reader of what is inside of [n]; the body must be one of `types`.
+ * ERR_INPUT. */
+int cmp_open_body(const struct cmp_msg *m, uint32_t types, struct der *ret,
+    struct err *e) WARN_UNUSED;
+/* A reader of the only element of the SEQUENCE OF that the body is. */
+int cmp_open_single(const struct cmp_msg *m, uint32_t types, struct der *ret,
+    struct err *e) WARN_UNUSED;
+/* Always -1. */
+int cmp_malformed(const struct cmp_msg *m, struct err *e);
+/* PKIStatusInfo, RFC 9810 5.2.3; the warnings above waiting are for rp. */
+void cmp_read_status(struct der *d, struct cmp_response *r);
+
 #endif
