@@ -156,7 +156,7 @@ vch_check(const struct vch *v, const char *nonce, const char *serial,
 		return err_set(e, ERR_TRUST,
 		    "voucher: RFC 8366 5.3: expires-on: expired at %s",
 		    clock_format(date, v->expires_on));
-	if (v->idevid_issuer.len > 0 &&
+	if (v->idevid_issuer.len > 0 && idevid != NULL &&
 	    !issuer_matches(buf_bytes(&v->idevid_issuer), idevid))
 		return err_set(e, ERR_TRUST,
 		    "voucher: RFC 8366 5.3: idevid-issuer is not the issuer of "

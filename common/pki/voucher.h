@@ -67,6 +67,7 @@ void vch_idevid_issuer(X509 *idevid, struct buf *ret);
  * not expired at `now` (0: clock unknown, not judged), idevid-issuer, if
  * there, that of the IDevID (the AKI's extnValue, that with tag and length, or
  * the keyIdentifier alone).  A nonce or serial number that is not there is "".
+ * idevid NULL: of a device that was not seen yet, its issuer is not judged.
  * ERR_TRUST naming member and clause.
  */
 int vch_check(const struct vch *v, const char *nonce, const char *serial,

@@ -554,6 +554,8 @@ idevid_issuer_is_read_in_three_ways(void **state)
 	struct buf none AUTO_BUF = { 0 };
 
 	vch_idevid_issuer(idevid, &value);
+	/* Nothing to compare it with. */
+	assert_int_equal(check_issuer(buf_bytes(&value), NULL), 0);
 	/* SEQUENCE { [0] keyIdentifier } */
 	assert_int_equal(value.len, 4 + id.len);
 	assert_int_equal(value.data[0], 0x30);
