@@ -67,8 +67,8 @@ char **demo_masa_argv(
 /* Writes its switches, for its next start. */
 int demo_masa_set(const struct folder *f, const char *const *switches, size_t n,
     struct err *e) WARN_UNUSED;
-/* The same, ends the one that runs and waits for the next; one that does not
- * start gets no switches at all. */
+/* The same, ends the one that runs and waits for the next.  Switches that it
+ * does not understand change nothing. */
 int demo_masa_switch(const struct folder *f, const char *const *switches,
     size_t n, struct err *e) WARN_UNUSED;
 

@@ -17,6 +17,7 @@
 #define SWITCHES     NAME ".switches"
 #define SWITCHES_MAX ((size_t)4096)
 #define ARGS_MAX     32
+#define FIXED_MAX    9 /* program, its three options, one more, NULL */
 #define DOWN	     "--down"
 #define START_MS     8000
 #define POLL_MS	     20
@@ -48,7 +49,7 @@ char **
 demo_masa_argv(const struct folder *f, const char *port, struct err *e)
 {
 	AUTO(char) path = folder_path(f, SWITCHES, "");
-	AUTO(argv) argv = xcalloc(8 + ARGS_MAX, sizeof(*argv));
+	AUTO(argv) argv = xcalloc(FIXED_MAX + ARGS_MAX, sizeof(*argv));
 	struct buf listen AUTO_BUF = { 0 }, text AUTO_BUF = { 0 };
 	size_t n = 0, given = 0;
 	char *line, *rest;
@@ -134,10 +135,30 @@ port_of(const struct folder *f, unsigned *ret, struct err *e)
 	return 0;
 }
 
+/* Runs it with one option more, which is read last and ends it. */
+static int
+try_switches(const struct folder *f, struct err *e)
+{
+	AUTO(char) log = folder_path(f, NAME, ".log");
+	AUTO(argv) argv = demo_masa_argv(f, "0", e);
+	size_t n = 0;
+
+	if (argv == NULL)
+		return -1;
+	while (argv[n] != NULL)
+		n++;
+	argv[n] = xstrdup("--version");
+	if (program_run(argv, log, e) == -1)
+		return err_prefix(e, "%s", log);
+	return 0;
+}
+
 int
 demo_masa_switch(const struct folder *f, const char *const *switches, size_t n,
     struct err *e)
 {
+	AUTO(char) path = folder_path(f, SWITCHES, "");
+	struct buf old AUTO_BUF = { 0 };
 	bool listens = true;
 	unsigned port;
 	size_t i;
@@ -145,12 +166,13 @@ demo_masa_switch(const struct folder *f, const char *const *switches, size_t n,
 	for (i = 0; i < n; i++)
 		listens = listens && strcmp(switches[i], DOWN) != 0;
 	if (port_of(f, &port, e) == -1 ||
+	    file_read(path, SWITCHES_MAX, &old, e) == -1 ||
 	    demo_masa_set(f, switches, n, e) == -1)
 		return -1;
-	if (restart(f, port, listens, e) == 0)
-		return 0;
-	/* Else it would be tried for ever. */
-	if (demo_masa_set(f, NULL, 0, NULL) == -1)
+	if (try_switches(f, e) == 0)
+		return restart(f, port, listens, e);
+	/* Else its next start would fail, and all after it. */
+	if (file_write(path, 0600, buf_bytes(&old), NULL) == -1)
 		err_prefix(e, "its switches stay");
 	return -1;
 }
