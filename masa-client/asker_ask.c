@@ -31,6 +31,13 @@ is_voucher(const struct fetch_answer *a)
 	    a->body.len > 0 && a->body.p[0] == 0x30; /* SEQUENCE */
 }
 
+/* RFC 8995 5.8.1; what it tells is the registrar's to judge as well. */
+static bool
+is_log(const struct fetch_answer *a)
+{
+	return a->status == 200 && has_type(a, JSON_TYPE) && a->body.len > 0;
+}
+
 /* RFC 8995 5.6: its word on this device, not on this hour. */
 static bool
 is_refusal(unsigned status)
@@ -172,7 +179,7 @@ take_log(struct work *w, const struct fetch_answer *a)
 	struct job *j = w->job;
 
 	j->log_status = a->status;
-	if (a->status == 200)
+	if (is_log(a))
 		buf_add(&j->log, a->body.p, a->body.len);
 	else
 		log_event(LOG_WARN, "masa.no-log", "site", "%s", w->entry.site,
@@ -202,7 +209,7 @@ moved_log_came(void *arg, const struct fetch_answer *a)
 	struct work *w = arg;
 
 	w->fetch = NULL;
-	if (a->status == 200)
+	if (is_log(a))
 		take_log(w, a);
 	else
 		log_failed(w, a);
@@ -236,7 +243,7 @@ log_came(void *arg, const struct fetch_answer *a)
 	struct work *w = arg;
 
 	w->fetch = NULL;
-	if (a->status == 200)
+	if (is_log(a))
 		take_log(w, a);
 	else if (!follow_log(w, a))
 		log_failed(w, a);

@@ -80,6 +80,7 @@ struct https_answer {
 	struct bytes body;
 	bool close;
 	unsigned retry_after; /* seconds; 0: no header */
+	const char *location; /* NULL: no header */
 	void (*flushed)(void *arg, bool ok);
 	void *arg;
 };

@@ -306,6 +306,8 @@ answer_headers(struct evhttp_request *req, const struct https_answer *a)
 		snprintf(seconds, sizeof(seconds), "%u", a->retry_after);
 		evhttp_add_header(out, "Retry-After", seconds);
 	}
+	if (a->location != NULL)
+		evhttp_add_header(out, "Location", a->location);
 }
 
 static bool
