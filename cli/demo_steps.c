@@ -294,7 +294,7 @@ print_history(const json_t *history)
 		const char *s = ask_text(r, "detail");
 
 		str_escape(&detail, s, strlen(s));
-		printf("    %s  %-10s %-12s %s\n", ask_text(r, "time"),
+		printf("    %s  %-12s %-12s %s\n", ask_text(r, "time"),
 		    ask_text(r, "event"), ask_text(r, "who"),
 		    buf_cstr(&detail));
 	}
