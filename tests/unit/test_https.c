@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -18,9 +17,10 @@
 #include "common/base/str.h"
 #include "common/pki/issue.h"
 #include "common/sys/https.h"
+#include "tests/unit/https_client.h"
 
 #define BODY_MAX 4096
-#define WAIT_MS	 10000
+#define WAIT_MS	 CLIENT_WAIT_MS
 #define BIG	 (16 * 1024 * 1024)
 
 /* One server on a loop of its own; what happens there comes out of a pipe as
@@ -283,46 +283,18 @@ expect_events(const char *want)
 }
 
 /*
- * The client's side: blocking, with a limit on each read.
+ * The client's side.
  */
-struct client {
-	int fd;
-	SSL_CTX *ctx;
-	SSL *ssl;
-};
-
 static int
 tcp_connect(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)https_port(fx.h)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct timeval tv = { WAIT_MS / 1000, 0 };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	return fd;
+	return client_connect(https_port(fx.h));
 }
 
 static void
 client_init(struct client *c, const struct signer *s)
 {
-	int i;
-
-	c->ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_security_level(c->ctx, 0);
-	if (s != NULL) {
-		SSL_CTX_use_certificate(c->ctx, s->cert);
-		SSL_CTX_use_PrivateKey(c->ctx, s->key);
-		for (i = 0; i < sk_X509_num(s->chain); i++)
-			SSL_CTX_add1_chain_cert(
-			    c->ctx, sk_X509_value(s->chain, i));
-	}
-	c->ssl = SSL_new(c->ctx);
-	c->fd = tcp_connect();
-	SSL_set_fd(c->ssl, c->fd);
+	client_dial(c, https_port(fx.h), s);
 }
 
 static void
@@ -330,42 +302,6 @@ client_open(struct client *c, const struct signer *s)
 {
 	client_init(c, s);
 	assert_int_equal(SSL_connect(c->ssl), 1);
-}
-
-static void
-client_close(struct client *c)
-{
-	SSL_free(c->ssl);
-	SSL_CTX_free(c->ctx);
-	close(c->fd);
-}
-
-static void
-client_send(struct client *c, const char *text)
-{
-	assert_int_equal(
-	    SSL_write(c->ssl, text, (int)strlen(text)), (int)strlen(text));
-}
-
-/* One answer: headers octet by octet, then Content-Length octets. */
-static const char *
-client_receive(struct client *c, struct buf *b)
-{
-	const char *length;
-	size_t more;
-	char piece;
-
-	buf_reset(b);
-	while (b->len < 4 || memcmp(b->data + b->len - 4, "\r\n\r\n", 4) != 0) {
-		if (SSL_read(c->ssl, &piece, 1) != 1)
-			return "";
-		buf_add(b, &piece, 1);
-	}
-	length = strstr(buf_cstr(b), "Content-Length: ");
-	more = length == NULL ? 0 : strtoul(length + 16, NULL, 10);
-	while (more-- > 0 && SSL_read(c->ssl, &piece, 1) == 1)
-		buf_add(b, &piece, 1);
-	return buf_cstr(b);
 }
 
 static void
