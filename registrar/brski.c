@@ -1,7 +1,6 @@
 #include "registrar/brski.h"
 
 #include <string.h>
-#include <strings.h>
 #include "common/base/str.h"
 #include "registrar/telemetry.h"
 #include "registrar/vcall.h"
@@ -38,16 +37,6 @@ static const struct {
 	{ "/enrollstatus", HTTPS_POST, "application/json", telemetry_enrol },
 };
 
-static bool
-type_is(const struct https_req *q, const char *want)
-{
-	const char *type = https_header(q, "Content-Type");
-	size_t n = strlen(want);
-
-	return type != NULL && strncasecmp(type, want, n) == 0 &&
-	    (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
-}
-
 bool
 brski_request(struct front *f, struct https_req *q)
 {
@@ -62,7 +51,8 @@ brski_request(struct front *f, struct https_req *q)
 		if (https_method(q) != routes[i].method)
 			https_reply_text(q, 405, "%s is spoken here",
 			    routes[i].method == HTTPS_GET ? "GET" : "POST");
-		else if (routes[i].type != NULL && !type_is(q, routes[i].type))
+		else if (routes[i].type != NULL &&
+		    !front_type_is(q, routes[i].type))
 			https_reply_text(
 			    q, 415, "Content-Type must be %s", routes[i].type);
 		else

@@ -52,13 +52,22 @@ front_cmp_path(const char *path, char profile[CMP_PROFILE_MAX])
 	return *path == '\0' || (*path == '/' && front_label(path + 1));
 }
 
+bool
+front_type_is(const struct https_req *q, const char *want)
+{
+	const char *type = https_header(q, "Content-Type");
+	size_t n = strlen(want);
+
+	return type != NULL && strncasecmp(type, want, n) == 0 &&
+	    (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
+}
+
 /* DECISIONS 13: what is no CMP gets one plain line of HTTP. */
 static void
 front_request(struct https_req *q, void *arg)
 {
 	struct front *f = arg;
 	char profile[CMP_PROFILE_MAX];
-	const char *type = https_header(q, "Content-Type");
 
 	if (brski_request(f, q))
 		return;
@@ -66,8 +75,7 @@ front_request(struct https_req *q, void *arg)
 		https_reply_text(q, 404, "nothing is served here");
 	else if (https_method(q) != HTTPS_POST)
 		https_reply_text(q, 405, "CMP is spoken by POST");
-	else if (type == NULL ||
-	    strncasecmp(type, CMP_TYPE, strlen(CMP_TYPE)) != 0)
+	else if (!front_type_is(q, CMP_TYPE))
 		https_reply_text(q, 415, "Content-Type must be " CMP_TYPE);
 	else
 		call_start(f, q, profile);
@@ -125,4 +133,14 @@ front_close(struct front *f)
 	for (size_t i = 0; i < f->n_servers; i++)
 		https_close(f->servers[i]);
 	free(f);
+}
+
+bool
+front_noted(struct front *f, uint64_t id)
+{
+	for (size_t i = 0; i < NELEMS(f->noted); i++)
+		if (f->noted[i] == id)
+			return true;
+	f->noted[f->n_noted++ % NELEMS(f->noted)] = id;
+	return false;
 }

@@ -15,12 +15,19 @@ struct front {
 	struct https *servers[REG_LISTEN_MAX];
 	size_t n_servers;
 	struct hold *held;  /* requests that wait for their entry to move */
-	uint64_t noted[64]; /* telemetry.c */
+	uint64_t noted[64]; /* see front_noted */
 	size_t n_noted;
 };
 
 int front_open(struct registrar *r, struct loop *l, struct front **ret,
     struct err *e) WARN_UNUSED;
 void front_close(struct front *f);
+
+/* The Content-Type is this one, with or without parameters. */
+bool front_type_is(const struct https_req *q, const char *want);
+
+/* Whether this was asked for the entry before, lately: one note an entry, since
+ * what repeats must not wear the store. */
+bool front_noted(struct front *f, uint64_t id);
 
 #endif
