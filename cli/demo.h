@@ -60,8 +60,8 @@ int demo_relay_call(const struct folder *f, const char *word, bool *ret_up,
 /* True if the registrar believes this of the links to all its services. */
 bool demo_links_are(const struct folder *f, bool up);
 
-/* The MASA's command line: a port, and the switches in DIR/masa.switches, one a
- * line; frees with demo_argv_free. */
+/* The MASA's command line: a port, and the switches in DIR/masa.switches, one
+ * a line; frees with demo_argv_free. */
 char **demo_masa_argv(
     const struct folder *f, const char *port, struct err *e) WARN_UNUSED;
 /* Writes its switches, for its next start. */

@@ -1,5 +1,5 @@
-/* The demo's steps with its device: it asks, the registrar dies, the link comes,
- * it has its voucher and its certificate. */
+/* The demo's steps with its device: it asks, the registrar dies, the link
+ * comes, it has its voucher and its certificate. */
 #include <signal.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The RA's answer to a site's request: its certificates, and whom to believe. */
+/* The RA's answer to a site's request: certificates, and whom to believe. */
 #include <string.h>
 
 #include "cli/exchange.h"

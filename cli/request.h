@@ -21,8 +21,8 @@ void request_done(struct request *r);
 
 /* Appends the file's text. */
 void request_format(struct buf *out, const struct request *r);
-/* Reads a file of at most EXCHANGE_FILE_MAX octets; each CSR's signature and key
- * are checked, and that the three keys differ.  r must be zeroed. */
+/* Reads a file of at most EXCHANGE_FILE_MAX octets; each CSR's signature and
+ * key are checked, and that the three keys differ.  r must be zeroed. */
 int request_parse(
     struct bytes text, struct request *ret, struct err *e) WARN_UNUSED;
 /* What the CSR asks as subjectAltName, in issue.h's words: exactly one URI,

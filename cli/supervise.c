@@ -316,7 +316,7 @@ supervise(struct supervisor *s, struct err *e)
 	return 0;
 }
 
-/* demo-supervise DIR MASA-PORT (RELAY-PORT TO-PORT)..., leash on descriptor 3 */
+/* demo-supervise DIR MASA-PORT (PORT TO-PORT)..., leash on descriptor 3 */
 int
 demo_supervise_command(int argc, char **argv)
 {
