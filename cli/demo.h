@@ -75,7 +75,8 @@ int demo_masa_switch(const struct folder *f, const char *const *switches,
 /* Makes DIR/devices/NAME.crt, .key, .chain.pem unless they are there. */
 int demo_device(
     const struct folder *f, const char *name, struct err *e) WARN_UNUSED;
-/* The pledge's command line for a device, which knows its maker alone; frees with demo_argv_free. */
+/* The pledge's command line for a device, which knows its maker alone; frees
+ * with demo_argv_free. */
 char **demo_pledge_argv(const struct folder *f, const char *name,
     const char *proxy, struct err *e) WARN_UNUSED;
 void demo_argv_free(char **argv);

@@ -14,9 +14,9 @@ char *program_find(const char *name, struct err *e) WARN_UNUSED;
 
 /*
  * Starts argv[0] (in PATH, if it has no slash) with argv.  stdin is /dev/null;
- * stdout and stderr are appended to the file log (NULL: ours).  `signo` (0: none) is sent to it when we end,
- * however.  pass is a descriptor to be inherited as number 3, or -1; no other
- * is.
+ * stdout and stderr are appended to the file log (NULL: ours).  `signo` (0:
+ * none) is sent to it when we end, however.  pass is a descriptor to be
+ * inherited as number 3, or -1; no other is.
  */
 int program_start(char *const argv[], const char *log, int signo, int pass,
     pid_t *ret, struct err *e) WARN_UNUSED;
