@@ -255,18 +255,12 @@ cmp_sign_alg(EVP_PKEY *key, struct buf *out, struct err *e)
 int
 cmp_sign(EVP_PKEY *key, struct bytes tbs, struct buf *out, struct err *e)
 {
-	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
 	struct buf sig AUTO_BUF = { 0 };
-	size_t len = 0;
 
 	/* No unused bits: the first octet of the BIT STRING. */
 	buf_add(&sig, "", 1);
-	if (ctx == NULL ||
-	    EVP_DigestSignInit(ctx, NULL, sign_md(key), NULL, key) != 1 ||
-	    EVP_DigestSign(ctx, NULL, &len, tbs.p, tbs.len) != 1 ||
-	    EVP_DigestSign(ctx, buf_grow(&sig, len), &len, tbs.p, tbs.len) != 1)
-		return err_ossl(e, ERR_LOCAL, "cmp: signing");
-	sig.len = 1 + len;
+	if (sign_octets(key, tbs, "cmp", &sig, e) == -1)
+		return -1;
 	der_add(out, DER_BITS, buf_bytes(&sig));
 	return 0;
 }

@@ -189,19 +189,11 @@ add_signature(struct buf *out, struct bytes attributes, const struct signer *s,
 {
 	struct buf tbs AUTO_BUF = { 0 };
 	struct buf sig AUTO_BUF = { 0 };
-	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-	size_t len = 0;
 
-	if (ctx == NULL)
-		err_die("out of memory");
 	der_add(&tbs, DER_SET, attributes);
-	if (EVP_DigestSignInit(ctx, NULL, sign_md(s->key), NULL, s->key) != 1 ||
-	    EVP_DigestSign(ctx, NULL, &len, tbs.data, tbs.len) != 1)
-		return err_ossl(e, ERR_LOCAL, "CMS: cannot sign");
-	buf_grow(&sig, len);
-	if (EVP_DigestSign(ctx, sig.data, &len, tbs.data, tbs.len) != 1)
-		return err_ossl(e, ERR_LOCAL, "CMS: cannot sign");
-	der_add(out, DER_OCTETS, bytes_of(sig.data, len));
+	if (sign_octets(s->key, buf_bytes(&tbs), "CMS", &sig, e) == -1)
+		return -1;
+	der_add(out, DER_OCTETS, buf_bytes(&sig));
 	return 0;
 }
 

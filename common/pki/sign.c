@@ -91,26 +91,32 @@ add_labelled(struct buf *out, const char *label, struct bytes data)
 }
 
 int
-sign_data(const struct signer *s, const char *label, struct bytes data,
-    struct buf *ret, struct err *e)
+sign_octets(EVP_PKEY *key, struct bytes tbs, const char *what, struct buf *ret,
+    struct err *e)
 {
-	struct buf tbs AUTO_BUF = { 0 };
 	struct buf sig AUTO_BUF = { 0 };
 	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
 	size_t len = 0;
 
 	if (ctx == NULL)
 		err_die("out of memory");
-	add_labelled(&tbs, label, data);
 	/* EdDSA has no streaming form: one call signs all. */
-	if (EVP_DigestSignInit(ctx, NULL, sign_md(s->key), NULL, s->key) != 1 ||
-	    EVP_DigestSign(ctx, NULL, &len, tbs.data, tbs.len) != 1)
-		return err_ossl(e, ERR_LOCAL, "%s: cannot sign", label);
-	buf_grow(&sig, len);
-	if (EVP_DigestSign(ctx, sig.data, &len, tbs.data, tbs.len) != 1)
-		return err_ossl(e, ERR_LOCAL, "%s: cannot sign", label);
+	if (EVP_DigestSignInit(ctx, NULL, sign_md(key), NULL, key) != 1 ||
+	    EVP_DigestSign(ctx, NULL, &len, tbs.p, tbs.len) != 1 ||
+	    EVP_DigestSign(ctx, buf_grow(&sig, len), &len, tbs.p, tbs.len) != 1)
+		return err_ossl(e, ERR_LOCAL, "%s: cannot sign", what);
 	buf_add(ret, sig.data, len);
 	return 0;
+}
+
+int
+sign_data(const struct signer *s, const char *label, struct bytes data,
+    struct buf *ret, struct err *e)
+{
+	struct buf tbs AUTO_BUF = { 0 };
+
+	add_labelled(&tbs, label, data);
+	return sign_octets(s->key, buf_bytes(&tbs), label, ret, e);
 }
 
 int

@@ -36,6 +36,10 @@ int sign_data(const struct signer *s, const char *label, struct bytes data,
 int sign_check(X509 *cert, const char *label, struct bytes data,
     struct bytes sig, struct err *e) WARN_UNUSED;
 
+/* Signs tbs as it is, by sign_md's digest, and appends the signature to ret;
+ * `what` begins the complaint.  ERR_LOCAL. */
+int sign_octets(EVP_PKEY *key, struct bytes tbs, const char *what,
+    struct buf *ret, struct err *e) WARN_UNUSED;
 /* Digest for signing with this key: SHA-256, or NULL for EdDSA. */
 const EVP_MD *sign_md(EVP_PKEY *key);
 struct digest cert_digest(X509 *x);
