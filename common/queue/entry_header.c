@@ -27,8 +27,8 @@ entry_text(char *dst, size_t size, const char *src)
 			dst[i] = '?';
 }
 
-static struct fact *
-facts_find(struct facts *f, const char *name)
+const struct fact *
+facts_get(const struct facts *f, const char *name)
 {
 	size_t i;
 
@@ -42,7 +42,7 @@ void
 facts_set(
     struct facts *f, const char *name, enum fact_level level, const char *value)
 {
-	struct fact *v = facts_find(f, name);
+	struct fact *v = (struct fact *)facts_get(f, name);
 
 	if (v == NULL) {
 		assert(f->n < FACTS_MAX && strlen(name) < FACT_NAME_MAX);
@@ -51,17 +51,6 @@ facts_set(
 	}
 	v->level = level;
 	entry_text(v->value, sizeof(v->value), value);
-}
-
-const struct fact *
-facts_get(const struct facts *f, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < f->n; i++)
-		if (strcmp(f->v[i].name, name) == 0)
-			return &f->v[i];
-	return NULL;
 }
 
 void
@@ -100,7 +89,7 @@ facts_read(struct cbor_in *in, struct facts *ret)
 		cbor_read_text(in, v.value, sizeof(v.value));
 		if (in->bad == NULL && !fact_name_valid(v.name))
 			cbor_read_bad(in, "name of a fact is not plain");
-		if (in->bad == NULL && facts_find(ret, v.name) != NULL)
+		if (in->bad == NULL && facts_get(ret, v.name) != NULL)
 			cbor_read_bad(in, "fact given twice");
 		ret->v[ret->n++] = v;
 	}
