@@ -430,6 +430,7 @@ test_not_yet(void **state)
 	assert_true(logged("a redirect is not followed", line, sizeof(line)));
 	assert_true(logged("answer of over 65536", line, sizeof(line)));
 	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
 }
 
 static void
@@ -537,6 +538,7 @@ test_logs(void **state)
 	}
 	assert_int_equal(masa.strays, 0);
 	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
 }
 
 static json_t *
@@ -577,6 +579,7 @@ expect_unreached(const char *vendor, const char *why)
 	    json_string_value(json_object_get(one, "device")), "WB-0001");
 	assert_int_equal(masa.n_vouchers, 0);
 	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
 }
 
 static void
@@ -680,6 +683,7 @@ test_newer_ends_older(void **state)
 	assert_int_equal(a.status, 0);
 	assert_int_equal(answer(&s, 2, &octets, &a, reason), BATCH_ANSWERED);
 	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
 }
 
 /* A device that the MASA fails for keeps no other one waiting. */
@@ -713,6 +717,7 @@ test_devices_do_not_wait_for_each_other(void **state)
 	    2, NULL);
 	assert_int_equal(answer(&s, 2, &octets, &a, reason), BATCH_ANSWERED);
 	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
 }
 
 static void
