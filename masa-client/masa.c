@@ -2,6 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/service/control_api.h"
+#include "common/sys/control_json.h"
 #include "masa-client/asker.h"
 #include "masa-client/judge.h"
 
@@ -79,7 +80,7 @@ get_asking(struct service *s, struct https_req *q)
 	json_t *v = json_array();
 
 	asker_list(m->asker, v);
-	control_reply(q, 200, json_pack("{s:o}", "asking", v));
+	control_json(q, 200, json_pack("{s:o}", "asking", v));
 }
 
 static const struct control_route routes[] = {

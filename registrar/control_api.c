@@ -79,26 +79,6 @@ control_status(struct registrar *r, struct https_req *q, const char *rest)
 
 /* ---- GET /v1/queue, /v1/queue/ID -------------------------------------- */
 
-static uint64_t
-query_number(const char *query, const char *key, uint64_t max, uint64_t def)
-{
-	char value[24];
-	uint64_t v = def;
-	struct err e = ERR_INIT;
-	size_t n = strlen(key);
-
-	for (const char *p = query; p != NULL; p = strchr(p, '&')) {
-		p += *p == '&';
-		if (strncmp(p, key, n) != 0 || p[n] != '=')
-			continue;
-		str_copy(value, sizeof(value), p + n + 1);
-		value[strcspn(value, "&")] = '\0';
-		if (number_parse(value, 0, max, &v, &e) == 0)
-			return v;
-	}
-	return def;
-}
-
 struct listing {
 	const struct registrar *r;
 	json_t *entries;
@@ -116,8 +96,10 @@ static void
 control_list(struct registrar *r, struct https_req *q, const char *rest)
 {
 	struct listing l = { r, json_array() };
-	uint64_t max = query_number(https_query(q), "max", LIST_MAX, 100);
-	uint64_t first = query_number(https_query(q), "first", UINT64_MAX, 0);
+	uint64_t max =
+	    control_query_number(https_query(q), "max", LIST_MAX, 100);
+	uint64_t first =
+	    control_query_number(https_query(q), "first", UINT64_MAX, 0);
 	struct err e = ERR_INIT;
 
 	(void)rest;
@@ -198,7 +180,7 @@ static void
 control_audit(struct registrar *r, struct https_req *q, const char *rest)
 {
 	AUTO(json_t) history = json_array();
-	uint64_t id = query_number(https_query(q), "id", UINT64_MAX, 0);
+	uint64_t id = control_query_number(https_query(q), "id", UINT64_MAX, 0);
 	struct err e = ERR_INIT;
 
 	(void)rest;

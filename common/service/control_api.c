@@ -2,17 +2,11 @@
 
 #include <string.h>
 #include <unistd.h>
-#include "common/base/json.h"
 #include "common/base/str.h"
 #include "common/service/pulls.h"
+#include "common/sys/control_json.h"
 
 #define LIST_MAX 1000
-
-static json_t *
-json_text(const char *s)
-{
-	return s[0] == '\0' ? json_null() : json_string(s);
-}
 
 static json_t *
 json_time(uint64_t seconds)
@@ -23,51 +17,9 @@ json_time(uint64_t seconds)
 }
 
 void
-control_reply(struct https_req *q, int status, json_t *j)
-{
-	struct buf out AUTO_BUF = { 0 };
-
-	json_format(&out, j);
-	json_decref(j);
-	https_reply(q,
-	    &(struct https_answer){ .status = status,
-		.type = "application/json",
-		.body = buf_bytes(&out) });
-}
-
-static void
-refuse(struct https_req *q, int status, const struct err *e)
-{
-	control_reply(q, status,
-	    json_pack(
-		"{s:s, s:s}", "error", e->msg, "kind", err_kind_name(e->kind)));
-}
-
-void
 control_reply_error(struct https_req *q, const struct err *e)
 {
-	refuse(q, err_http_status(e->kind), e);
-}
-
-/* key=NUMBER of a query; def if it is not there or no number. */
-static uint64_t
-query_number(const char *query, const char *key, uint64_t max, uint64_t def)
-{
-	size_t n = strlen(key);
-	struct err e = ERR_INIT;
-	uint64_t v;
-	char text[24];
-
-	for (; query != NULL; query = strchr(query, '&')) {
-		query += *query == '&';
-		if (strncmp(query, key, n) != 0 || query[n] != '=')
-			continue;
-		str_copy(text, sizeof(text), query + n + 1);
-		text[strcspn(text, "&")] = '\0';
-		if (number_parse(text, 0, max, &v, &e) == 0)
-			return v;
-	}
-	return def;
+	control_error(q, err_http_status(e->kind), e);
 }
 
 /* ---- lists of cases ---------------------------------------------------- */
@@ -112,11 +64,11 @@ static int
 list(struct service *s, const char *query, const struct control_list *l,
     json_t *ret, struct err *e)
 {
-	uint64_t after = query_number(query, "after", INT64_MAX, 0);
+	uint64_t after = control_query_number(query, "after", INT64_MAX, 0);
 	struct collect c = { .keep = l->keep };
 	AUTO(void) owner = NULL;
 
-	c.max = query_number(query, "max", LIST_MAX, LIST_MAX);
+	c.max = control_query_number(query, "max", LIST_MAX, LIST_MAX);
 	owner = c.v = xcalloc(c.max + 1, sizeof(*c.v));
 	if (c.max > 0 &&
 	    ledger_list(s->ledger, after + 1, SIZE_MAX, collect_case, &c, e) ==
@@ -140,7 +92,7 @@ control_reply_list(
 	struct err e = ERR_INIT;
 
 	if (list(s, https_query(q), l, v, &e) == 0) {
-		control_reply(q, 200, json_pack("{s:o}", l->name, v));
+		control_json(q, 200, json_pack("{s:o}", l->name, v));
 		return;
 	}
 	json_decref(v);
@@ -195,7 +147,7 @@ get_status(struct service *s, struct https_req *q)
 	    (json_int_t)sites_count(s->sites));
 	if (s->trade->status != NULL)
 		s->trade->status(s, j);
-	control_reply(q, 200, j);
+	control_json(q, 200, j);
 }
 
 /* ---- audit ------------------------------------------------------------- */
@@ -217,13 +169,13 @@ static void
 get_audit(struct service *s, struct https_req *q)
 {
 	const char *query = https_query(q);
-	uint64_t id = query_number(query, "case", INT64_MAX, 0);
-	uint64_t max = query_number(query, "max", LIST_MAX, LIST_MAX);
+	uint64_t id = control_query_number(query, "case", INT64_MAX, 0);
+	uint64_t max = control_query_number(query, "max", LIST_MAX, LIST_MAX);
 	json_t *v = json_array();
 	struct err e = ERR_INIT;
 
 	if (ledger_audit(s->ledger, id, max, add_record, v, &e) == 0) {
-		control_reply(q, 200, json_pack("{s:o}", "audit", v));
+		control_json(q, 200, json_pack("{s:o}", "audit", v));
 		return;
 	}
 	json_decref(v);
@@ -259,13 +211,13 @@ control_request(struct https_req *q, void *arg)
 		r = find_route(s->trade->routes, https_path(q));
 	if (uid != 0 && uid != geteuid()) {
 		err_set(&e, ERR_PERM, "control: not for uid %u", uid);
-		refuse(q, 403, &e);
+		control_error(q, 403, &e);
 	} else if (r == NULL) {
 		err_set(&e, ERR_INPUT, "control: no such path");
-		refuse(q, 404, &e);
+		control_error(q, 404, &e);
 	} else if (https_method(q) != HTTPS_GET) {
 		err_set(&e, ERR_INPUT, "control: only GET");
-		refuse(q, 405, &e);
+		control_error(q, 405, &e);
 	} else {
 		r->get(s, q);
 	}

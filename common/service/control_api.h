@@ -11,8 +11,7 @@
 /* https_handler; arg is the struct service. */
 void control_request(struct https_req *q, void *arg);
 
-/* Ends the request; takes j. */
-void control_reply(struct https_req *q, int status, json_t *j);
+/* Ends the request, with the status of the error's kind. */
 void control_reply_error(struct https_req *q, const struct err *e);
 
 /* Cases in id order under this name, by the query's after and max. */

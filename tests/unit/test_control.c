@@ -13,6 +13,7 @@
 
 #include "common/base/file.h"
 #include "common/sys/control.h"
+#include "common/sys/control_json.h"
 #include "common/sys/https.h"
 
 static char dir[] = "/tmp/waybill-control-XXXXXX";
@@ -256,6 +257,38 @@ teardown(void **state)
 	return rmdir(dir);
 }
 
+static void
+a_query_names_its_numbers(void **state)
+{
+	static const struct {
+		const char *query;
+		uint64_t want;
+	} cases[] = {
+		{ NULL, 7 },
+		{ "", 7 },
+		{ "max=12", 12 },
+		{ "first=3&max=12", 12 },
+		{ "max=12&first=3", 12 },
+		{ "maximum=12", 7 },
+		{ "xmax=12", 7 },
+		{ "max", 7 },
+		{ "max=", 7 },
+		{ "max=-1", 7 },
+		{ "max=12x", 7 },
+		{ "max=100", 100 },
+		{ "max=101", 7 },
+		{ "max=101&max=9", 9 },
+		{ "max=000000000000000000000000000001", 7 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+		    control_query_number(cases[i].query, "max", 100, 7),
+		    cases[i].want);
+}
+
 int
 main(void)
 {
@@ -265,6 +298,7 @@ main(void)
 		cmocka_unit_test(what_goes_wrong_has_a_kind),
 		cmocka_unit_test(answers_that_do_not_hold_are_refused),
 		cmocka_unit_test(the_socket_is_the_owner_s),
+		cmocka_unit_test(a_query_names_its_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,22 @@
+/* The server's side of a control socket: what a query asks for, and answers in
+ * JSON.  Who may ask is for the program to judge. */
+#ifndef WAYBILL_SYS_CONTROL_JSON_H
+#define WAYBILL_SYS_CONTROL_JSON_H
+
+#include "common/base/json.h"
+#include "common/sys/https.h"
+
+/* key=NUMBER of a raw query (NULL: none), at most max; def if it is not there
+ * or no such number. */
+uint64_t control_query_number(
+    const char *query, const char *key, uint64_t max, uint64_t def);
+
+/* Owned by the caller; null for NULL or "". */
+json_t *json_text(const char *s);
+
+/* Ends the request; takes j. */
+void control_json(struct https_req *q, int status, json_t *j);
+/* The same with {"error": ..., "kind": ...} */
+void control_error(struct https_req *q, int status, const struct err *e);
+
+#endif
