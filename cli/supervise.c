@@ -37,8 +37,8 @@ struct child {
 	const struct demo_program *program;
 	pid_t pid; /* 0: not running */
 	struct timer *again;
-	uint64_t started[RESTARTS_MAX]; /* a ring of times */
-	size_t starts;
+	uint64_t failed[RESTARTS_MAX]; /* a ring of times */
+	size_t failures;
 };
 
 struct supervisor {
@@ -117,7 +117,6 @@ start(void *arg)
 
 	if (c->s->stopping || c->pid != 0)
 		return;
-	c->started[c->starts++ % RESTARTS_MAX] = clock_mono_ms();
 	if (spawn(c, &e) == -1 || write_pid(c, &e) == -1)
 		log_err(LOG_ERROR, "demo.not-started", &e, "name", "%s",
 		    c->program->name, NULL);
@@ -128,14 +127,17 @@ start(void *arg)
 		timer_set(c->again, 1000);
 }
 
-/* Soon; but what ends again and again may start 20 times a minute. */
+/* Soon; but what fails again and again may do so 20 times a minute.  Who ends
+ * well was asked to. */
 static void
-start_again(struct child *c)
+start_again(struct child *c, bool well)
 {
 	uint64_t now = clock_mono_ms(), free_at, wait = RESTART_MS;
 
-	if (c->starts >= RESTARTS_MAX) {
-		free_at = c->started[c->starts % RESTARTS_MAX] + MINUTE_MS;
+	if (!well)
+		c->failed[c->failures++ % RESTARTS_MAX] = now;
+	if (c->failures >= RESTARTS_MAX) {
+		free_at = c->failed[c->failures % RESTARTS_MAX] + MINUTE_MS;
 		if (free_at > now + wait)
 			wait = free_at - now;
 	}
@@ -158,7 +160,7 @@ ended(struct supervisor *s, pid_t pid, int status)
 		    WIFEXITED(status) ? WEXITSTATUS(status) : -1, "signal",
 		    "%d", WIFSIGNALED(status) ? WTERMSIG(status) : 0, NULL);
 		if (!s->stopping)
-			start_again(c);
+			start_again(c, status == 0);
 	}
 }
 
