@@ -85,6 +85,8 @@ https_open(struct loop *l, const struct https_conf *c, https_handler fn,
 
 	pthread_once(&once, https_conn_index);
 	h->max_conns = c->max_conns;
+	h->n_conns = c->conns != NULL ? c->conns : &h->own_conns;
+	h->gate = c->gate;
 	h->handshake_ms = or_default(c->handshake_ms, HANDSHAKE_MS);
 	h->headers_ms = or_default(c->headers_ms, HEADERS_MS);
 	h->body_ms = or_default(c->body_ms, BODY_MS);
@@ -93,6 +95,7 @@ https_open(struct loop *l, const struct https_conf *c, https_handler fn,
 	if ((h->ctx = https_tls_server(c->signer, e)) == NULL ||
 	    (fd = https_listen_tcp(c->listen, e)) == -1)
 		return NULL;
+	https_tls_gate(h->ctx);
 	h->port = https_port_of(fd);
 	if (serve(h, fd, e) == -1)
 		return NULL;
@@ -125,9 +128,7 @@ https_close(struct https *h)
 		evhttp_free(h->http);
 	/* libevent frees the connections in the loop's next round. */
 	while ((c = LIST_FIRST(&h->conns)) != NULL) {
-		LIST_REMOVE(c, link);
-		timer_free(c->deadline);
-		c->h = NULL;
+		https_conn_leave(c);
 	}
 	if (h->unix_path != NULL)
 		unlink(h->unix_path);

@@ -14,8 +14,10 @@
 #ifndef WAYBILL_SYS_HTTPS_H
 #define WAYBILL_SYS_HTTPS_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 #include "common/base/buf.h"
+#include "common/base/digest.h"
 #include "common/pki/sign.h"
 #include "common/sys/loop.h"
 
@@ -28,12 +30,26 @@ enum https_method { HTTPS_GET, HTTPS_POST, HTTPS_OTHER };
  * https_reply, now or later, also when the client has gone. */
 typedef void (*https_handler)(struct https_req *r, void *arg);
 
+/* Asked on the loop, once a client's handshake is done; `client` is the SHA-256
+ * of its certificate, NULL if it showed none. */
+struct https_gate {
+	/* False: the connection is closed, or, if its first request came along
+	 * with the handshake, that is answered with 429. */
+	bool (*enter)(void *arg, const struct digest *client);
+	/* Once for each that entered, when it ends or the server does. */
+	void (*leave)(void *arg, const struct digest *client);
+	void *arg;
+};
+
 struct https_conf {
 	const char *listen;	     /* "host:port", port 0: any; bound with
 				  SO_REUSEPORT and TCP_NODELAY */
 	const struct signer *signer; /* certificate, chain, key */
 	size_t max_body;	     /* more: 413 */
 	unsigned max_conns;	     /* more: accepted and closed at once */
+	atomic_uint *conns; /* what max_conns is held against, for servers that
+			       share it; NULL: our own connections */
+	struct https_gate gate; /* enter NULL: everybody may */
 	unsigned handshake_ms, headers_ms, body_ms, idle_ms; /* 0: defaults */
 };
 
@@ -60,6 +76,8 @@ struct bytes https_body(const struct https_req *r);
  * STACK may hold the leaf as well. */
 X509 *https_peer_cert(const struct https_req *r);
 STACK_OF(X509) * https_peer_chain(const struct https_req *r);
+/* The SHA-256 of that certificate; NULL if there is none. */
+const struct digest *https_peer_id(const struct https_req *r);
 uid_t https_peer_uid(const struct https_req *r); /* Unix; (uid_t)-1 else */
 /* Numeric, without the port; "unix". */
 const char *https_peer_addr(const struct https_req *r);

@@ -29,7 +29,10 @@ struct https {
 	/* TLS alone */
 	SSL_CTX *ctx;
 	SSL_CTX *full; /* without a certificate: for connections too many */
-	unsigned max_conns, n_conns;
+	unsigned max_conns;
+	atomic_uint own_conns,
+	    *n_conns; /* n_conns: that one, or a shared one */
+	struct https_gate gate;
 	unsigned handshake_ms, headers_ms, body_ms, idle_ms;
 	struct conns conns;
 };
@@ -38,7 +41,8 @@ enum conn_phase {
 	PHASE_READING, /* from accept or a later request's first octet on */
 	PHASE_HANDLED, /* the answer is owed: no deadline runs */
 	PHASE_WRITING,
-	PHASE_IDLE
+	PHASE_IDLE,
+	PHASE_REFUSED /* by the gate: ends as soon as the loop turns */
 };
 
 /*
@@ -53,7 +57,11 @@ struct conn {
 	struct bufferevent *bev;
 	struct timer *deadline;
 	enum conn_phase phase;
-	uint64_t since;	   /* when the phase began */
+	uint64_t since; /* when the phase began */
+	bool shaken;	/* the handshake is done */
+	bool entered;	/* the gate let it in */
+	bool known;	/* showed a certificate: this is its SHA-256 */
+	struct digest client;
 	bool headers_done; /* the empty line was seen */
 	unsigned newline;  /* 1: after LF, 2: after LF CR */
 };
@@ -66,6 +74,7 @@ struct https_req {
 	char addr[64];
 	uid_t uid;
 	X509 *cert;
+	struct digest id; /* of cert */
 	STACK_OF(X509) * chain;
 	struct conn *conn; /* NULL on a Unix socket */
 	bool owed, gone, close;
@@ -85,12 +94,16 @@ struct bufferevent *https_conn_new(struct event_base *base, void *arg);
 /* NULL without TLS. */
 struct conn *https_conn_get(struct bufferevent *bev);
 void https_conn_enter(struct conn *c, enum conn_phase phase, unsigned ms);
+/* Gives back what it counts for; the connection ends, or its server does. */
+void https_conn_leave(struct conn *c);
 /* The answer is out: the next request may have come already. */
 void https_conn_idle(struct conn *c);
 
 /* Without a certificate. */
 SSL_CTX *https_tls_bare(void);
 SSL_CTX *https_tls_server(const struct signer *s, struct err *e) WARN_UNUSED;
+/* The end of each handshake is told to its connection's gate. */
+void https_tls_gate(SSL_CTX *ctx);
 
 /* ---- https_req.c ------------------------------------------------------- */
 

@@ -111,6 +111,7 @@ req_peer(struct https_req *r, struct evhttp_connection *evcon,
 	if (r->cert != NULL && (chain = SSL_get_peer_cert_chain(ssl)) != NULL)
 		r->chain = X509_chain_up_ref(chain);
 	r->conn = https_conn_get(bev);
+	r->id = r->conn->client;
 }
 
 /*
@@ -181,6 +182,7 @@ https_on_request(struct evhttp_request *req, void *arg)
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
 	struct https_req *r = xcalloc(1, sizeof(*r));
 	const char *why;
+	bool refused;
 
 	r->req = req;
 	r->loop = h->loop;
@@ -188,13 +190,16 @@ https_on_request(struct evhttp_request *req, void *arg)
 	r->method = method_of(req);
 	r->path = decoded_path(req);
 	req_peer(r, evcon, bev);
+	refused = r->conn != NULL && r->conn->phase == PHASE_REFUSED;
 	if (r->conn != NULL) {
 		r->conn->phase = PHASE_HANDLED;
 		timer_clear(r->conn->deadline);
 	}
 	evhttp_connection_set_closecb(evcon, on_close, r);
 	watch_for_end(bev);
-	if (r->path == NULL)
+	if (refused)
+		refuse(r, 429, "too many connections");
+	else if (r->path == NULL)
 		refuse(r, 400, "path is not readable");
 	else if ((why = framing_fault(r)) != NULL)
 		refuse(r, 400, why);
@@ -248,6 +253,12 @@ https_peer_cert(const struct https_req *r)
 STACK_OF(X509) * https_peer_chain(const struct https_req *r)
 {
 	return r->chain;
+}
+
+const struct digest *
+https_peer_id(const struct https_req *r)
+{
+	return r->cert != NULL ? &r->id : NULL;
 }
 
 uid_t

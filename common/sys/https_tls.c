@@ -84,12 +84,22 @@ conn_free(
 	(void)argp;
 	if (c == NULL)
 		return;
-	if (c->h != NULL) {
-		c->h->n_conns--;
-		LIST_REMOVE(c, link);
-		timer_free(c->deadline);
-	}
+	if (c->h != NULL)
+		https_conn_leave(c);
 	free(c);
+}
+
+void
+https_conn_leave(struct conn *c)
+{
+	const struct https_gate *g = &c->h->gate;
+
+	if (c->entered)
+		g->leave(g->arg, c->known ? &c->client : NULL);
+	atomic_fetch_sub(c->h->n_conns, 1);
+	LIST_REMOVE(c, link);
+	timer_free(c->deadline);
+	c->h = NULL;
 }
 
 void
@@ -117,6 +127,8 @@ https_conn_enter(struct conn *c, enum conn_phase phase, unsigned ms)
 static unsigned
 conn_limit(const struct conn *c)
 {
+	if (c->phase == PHASE_REFUSED)
+		return 0;
 	if (c->phase == PHASE_IDLE)
 		return c->h->idle_ms;
 	if (c->phase == PHASE_WRITING)
@@ -147,6 +159,44 @@ on_surplus(void *arg)
 	struct conn *c = arg;
 
 	shutdown(SSL_get_fd(c->ssl), SHUT_RDWR);
+}
+
+/* The handshake runs inside of the bufferevent, which must not be freed there:
+ * a connection that may not stay ends when the loop turns. */
+static void
+conn_shaken(struct conn *c)
+{
+	const struct https_gate *g = &c->h->gate;
+	X509 *cert = SSL_get0_peer_certificate(c->ssl);
+
+	c->known = cert != NULL;
+	if (c->known)
+		c->client = cert_digest(cert);
+	if (g->enter == NULL)
+		return;
+	c->entered = g->enter(g->arg, c->known ? &c->client : NULL);
+	if (!c->entered)
+		https_conn_enter(c, PHASE_REFUSED, 0);
+}
+
+static void
+on_tls_info(const SSL *ssl, int where, int value)
+{
+	struct conn *c = SSL_get_ex_data(ssl, conn_index);
+
+	(void)value;
+	/* TLS 1.3 tells a key update the same way. */
+	if ((where & SSL_CB_HANDSHAKE_DONE) == 0 || c == NULL || c->h == NULL ||
+	    c->shaken)
+		return;
+	c->shaken = true;
+	conn_shaken(c);
+}
+
+void
+https_tls_gate(SSL_CTX *ctx)
+{
+	SSL_CTX_set_info_callback(ctx, on_tls_info);
 }
 
 /* Looks for the empty line that ends the headers. */
@@ -210,7 +260,7 @@ struct bufferevent *
 https_conn_new(struct event_base *base, void *arg)
 {
 	struct https *h = arg;
-	bool surplus = h->n_conns >= h->max_conns;
+	bool surplus = atomic_fetch_add(h->n_conns, 1) >= h->max_conns;
 	struct conn *c = xcalloc(1, sizeof(*c));
 
 	c->h = h;
@@ -225,6 +275,5 @@ https_conn_new(struct event_base *base, void *arg)
 	https_conn_enter(c, PHASE_READING, surplus ? 0 : h->handshake_ms);
 	evbuffer_add_cb(bufferevent_get_input(c->bev), on_input, c);
 	LIST_INSERT_HEAD(&h->conns, c, link);
-	h->n_conns++;
 	return c->bev;
 }

@@ -32,6 +32,7 @@ static struct fixture {
 	struct timer *timer;
 	int events[2];
 	unsigned late_ms;
+	unsigned inside, nameless; /* clients that the gate let in */
 } fx;
 
 static struct signer *server, *device, *weak;
@@ -235,9 +236,35 @@ on_request(struct https_req *r, void *arg)
 	https_reply_text(r, 404, "no such path");
 }
 
+/* One connection of the device, any number without a certificate. */
+static bool
+enter(void *arg, const struct digest *client)
+{
+	struct digest id = cert_digest(device->cert);
+
+	assert_ptr_equal(arg, &fx);
+	if (client == NULL) {
+		fx.nameless++;
+		return true;
+	}
+	assert_true(digest_eq(client, &id));
+	return fx.inside++ == 0 || (fx.inside--, false);
+}
+
+static void
+leave(void *arg, const struct digest *client)
+{
+	assert_ptr_equal(arg, &fx);
+	if (client == NULL)
+		fx.nameless--;
+	else
+		fx.inside--;
+	tell('l');
+}
+
 /* ms: for all deadlines, 0 the defaults. */
 static void
-start(unsigned ms, unsigned max_conns)
+start_gated(unsigned ms, unsigned max_conns, bool gated)
 {
 	struct https_conf c = { .listen = "127.0.0.1:0",
 		.signer = server,
@@ -249,6 +276,8 @@ start(unsigned ms, unsigned max_conns)
 		.idle_ms = ms };
 	struct err e = ERR_INIT;
 
+	if (gated)
+		c.gate = (struct https_gate){ enter, leave, &fx };
 	memset(&fx, 0, sizeof(fx));
 	fx.late_ms = 20;
 	assert_int_equal(pipe(fx.events), 0);
@@ -256,6 +285,12 @@ start(unsigned ms, unsigned max_conns)
 	    (fx.h = https_open(fx.l, &c, on_request, &fx, &e)) == NULL ||
 	    loop_spawn(fx.l, &e) == -1)
 		fail_msg("%s", e.msg);
+}
+
+static void
+start(unsigned ms, unsigned max_conns)
+{
+	start_gated(ms, max_conns, false);
 }
 
 static void
@@ -769,6 +804,108 @@ a_silent_client_gets_no_handshake(void **state)
 	finish();
 }
 
+/* An octet of a handshake now and then is no handshake. */
+static void
+a_slow_handshake_has_a_total_deadline(void **state)
+{
+	static const uint8_t hello[] = { 0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3,
+		3 };
+	struct pollfd p = { .events = POLLIN };
+	uint64_t began, took;
+	size_t i = 0;
+
+	(void)state;
+	start(300, 8);
+	p.fd = tcp_connect();
+	began = clock_mono_ms();
+	do {
+		if (i < sizeof(hello))
+			(void)!send(p.fd, &hello[i++], 1, MSG_NOSIGNAL);
+		took = clock_mono_ms() - began;
+	} while (poll(&p, 1, 40) == 0 && took < WAIT_MS);
+	assert_in_range(took, 200, 1500);
+	close(p.fd);
+	finish();
+}
+
+static void
+a_gate_keeps_who_may_not_enter_out(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct buf b AUTO_BUF = { 0 };
+	struct client first, second, nobody;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NELEMS(versions); i++) {
+		start_gated(0, 8, true);
+		client_init(&first, device);
+		SSL_set_max_proto_version(first.ssl, versions[i]);
+		assert_int_equal(SSL_connect(first.ssl), 1);
+		client_send(&first, GET("/echo"));
+		expect_part(client_receive(&first, &b), "cert=device-7");
+
+		/* Closed, whether it asks for something or not. */
+		client_init(&second, device);
+		SSL_set_max_proto_version(second.ssl, versions[i]);
+		if (SSL_connect(second.ssl) == 1)
+			assert_true(ends(&second));
+		client_close(&second);
+		client_open(&nobody, NULL);
+		client_send(&nobody, GET("/echo"));
+		expect_part(client_receive(&nobody, &b), "cert=none");
+		client_close(&nobody);
+		expect_events("l");
+
+		/* As soon as the first has left, there is room. */
+		client_close(&first);
+		expect_events("l");
+		client_open(&second, device);
+		client_send(&second, GET("/echo"));
+		expect_part(client_receive(&second, &b), " 200 ");
+		client_close(&second);
+		expect_events("l");
+		finish();
+		assert_int_equal(fx.inside + fx.nameless, 0);
+	}
+}
+
+/* In TLS 1.3 a request may be there with the handshake's last octets. */
+static void
+a_request_of_who_may_not_enter_is_not_handled(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct client first, second;
+	int on = 1;
+
+	(void)state;
+	start_gated(0, 8, true);
+	client_open(&first, device);
+	client_send(&first, GET("/echo"));
+	expect_part(client_receive(&first, &b), " 200 ");
+	client_init(&second, device);
+	/* Both leave as one segment. */
+	setsockopt(second.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	if (SSL_connect(second.ssl) == 1 &&
+	    SSL_write(second.ssl, GET("/hold"), strlen(GET("/hold"))) > 0) {
+		on = 0;
+		setsockopt(second.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+		expect_part(client_receive(&second, &b), " 429 ");
+		expect_part(buf_cstr(&b), "\r\n\r\ntoo many connections\n");
+		assert_true(ends(&second));
+	}
+	assert_null(fx.held);
+	client_close(&second);
+	/* The server ends: who was in has left. */
+	loop_join(fx.l);
+	https_close(fx.h);
+	fx.h = NULL;
+	expect_events("l");
+	assert_int_equal(fx.inside, 0);
+	client_close(&first);
+	finish();
+}
+
 static void
 no_deadline_runs_while_we_think(void **state)
 {
@@ -868,6 +1005,9 @@ main(void)
 		cmocka_unit_test(deadlines_are_total),
 		cmocka_unit_test(a_kept_connection_has_its_deadlines_anew),
 		cmocka_unit_test(a_silent_client_gets_no_handshake),
+		cmocka_unit_test(a_slow_handshake_has_a_total_deadline),
+		cmocka_unit_test(a_gate_keeps_who_may_not_enter_out),
+		cmocka_unit_test(a_request_of_who_may_not_enter_is_not_handled),
 		cmocka_unit_test(no_deadline_runs_while_we_think),
 		cmocka_unit_test(connections_are_capped),
 		cmocka_unit_test(a_second_server_shares_the_port),
