@@ -319,7 +319,17 @@ int
 outbox_newest(struct outbox *o, enum entry_kind kind,
     const struct digest *device, struct outbox_entry *ret, struct err *e)
 {
-	uint64_t id = outbox_index_newest_id(&o->index, kind, device);
+	uint64_t id = outbox_index_before(&o->index, kind, device, UINT64_MAX);
+
+	return id == 0 ? 0 : outbox_get(o, id, ret, e);
+}
+
+int
+outbox_older(struct outbox *o, const struct outbox_entry *than,
+    struct outbox_entry *ret, struct err *e)
+{
+	uint64_t id =
+	    outbox_index_before(&o->index, than->kind, &than->device, than->id);
 
 	return id == 0 ? 0 : outbox_get(o, id, ret, e);
 }

@@ -72,8 +72,11 @@ int outbox_get(struct outbox *o, uint64_t id, struct outbox_entry *ret,
 
 /* The newest initial entry of this device and kind: 1 found, 0 none, -1. */
 int outbox_newest(struct outbox *o, enum entry_kind kind,
-    const struct digest *device, struct outbox_entry *ret, struct err *e)
-    WARN_UNUSED;
+    const struct digest *device, struct outbox_entry *ret,
+    struct err *e) WARN_UNUSED;
+/* The same device's next older one of that kind, likewise; ret may be than. */
+int outbox_older(struct outbox *o, const struct outbox_entry *than,
+    struct outbox_entry *ret, struct err *e) WARN_UNUSED;
 
 /* An entry's octets.  All owned; any may be empty. */
 struct outbox_octets {
@@ -123,6 +126,10 @@ struct outbox_accept {
 			    transaction (DECISIONS 15); its reason is set to
 			    parent_reason if not NULL */
 	const char *parent_reason;
+	struct bytes answer; /* empty, or the answer that it comes with, proven
+				by its own signature, which the caller has
+				verified: it is answered in the same
+				transaction and never leaves */
 	/* out */
 	bool replay; /* these octets were accepted before */
 	struct outbox_entry entry;
@@ -211,21 +218,6 @@ struct outbox_note {
 };
 void outbox_note(struct outbox *o, struct outbox_note *n,
     void (*done)(struct outbox_note *n, const struct err *e), struct post to);
-
-/*
- * An answer that came by no service but is proven by its own signature, which
- * the caller has verified (a voucher that was carried in by hand).  Only for an
- * entry that is still queued and never left; ERR_POLICY otherwise.
- */
-struct outbox_settle {
-	uint64_t id;
-	struct bytes answer; /* borrowed until done */
-	const char *who, *detail;
-	void *user;
-};
-void outbox_settle(struct outbox *o, struct outbox_settle *s,
-    void (*done)(struct outbox_settle *s, const struct err *e),
-    struct post to);
 
 /* ---- sending --------------------------------------------------------- */
 

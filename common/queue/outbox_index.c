@@ -114,14 +114,16 @@ outbox_index_newest(
 }
 
 uint64_t
-outbox_index_newest_id(
-    struct outbox_index *x, enum entry_kind k, const struct digest *device)
+outbox_index_before(struct outbox_index *x, enum entry_kind k,
+    const struct digest *device, uint64_t before)
 {
 	const struct slot *s;
 	uint64_t id;
 
 	pthread_mutex_lock(&x->lock);
 	s = outbox_index_newest(x, k, device);
+	while (s != NULL && s->id >= before)
+		s = next_of(x, s->older, k, device);
 	id = s != NULL ? s->id : 0;
 	pthread_mutex_unlock(&x->lock);
 	return id;

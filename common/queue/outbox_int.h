@@ -80,9 +80,9 @@ struct slot *outbox_index_get(struct outbox_index *x, uint64_t id);
 /* The device's newest initial entry of this kind, or NULL. */
 const struct slot *outbox_index_newest(
     struct outbox_index *x, enum entry_kind k, const struct digest *device);
-/* The same from any thread: its id, or 0. */
-uint64_t outbox_index_newest_id(
-    struct outbox_index *x, enum entry_kind k, const struct digest *device);
+/* From any thread: the id of the newest one below that id, or 0. */
+uint64_t outbox_index_before(struct outbox_index *x, enum entry_kind k,
+    const struct digest *device, uint64_t before);
 /* How many of these came less than an hour before or after `now`, at most
  * max. */
 unsigned outbox_index_recent(struct outbox_index *x, enum entry_kind k,

@@ -565,6 +565,32 @@ superseded_after_it_left(void **state)
 	assert_int_equal(header_of(b.entry.id).replaces, a.entry.id);
 }
 
+/* A device's own, of one kind, newest first. */
+static void
+from_newest_to_oldest(void **state)
+{
+	struct outbox_accept v = request("v", "dev");
+	struct digest device = v.device;
+	struct outbox_entry en;
+	struct err e = ERR_INIT;
+	uint64_t one = take("ir1", "dev"), two, three;
+
+	(void)state;
+	take("ir1'", "dev'");
+	two = take("ir2", "dev");
+	v.kind = ENTRY_VOUCHER;
+	assert_int_equal(accept_wait(&v).kind, ERR_NONE);
+	three = take("ir3", "dev");
+	assert_int_equal(outbox_newest(box, ENTRY_CMP, &device, &en, &e), 1);
+	assert_int_equal(en.id, three);
+	assert_int_equal(outbox_older(box, &en, &en, &e), 1);
+	assert_int_equal(en.id, two);
+	assert_int_equal(outbox_older(box, &en, &en, &e), 1);
+	assert_int_equal(en.id, one);
+	assert_int_equal(outbox_older(box, &en, &en, &e), 0);
+	assert_int_equal(en.id, one);
+}
+
 static void
 not_superseded(void **state)
 {
@@ -1665,6 +1691,7 @@ main(void)
 		T(other_octets_in_one_transaction),
 		T(superseded_before_it_left),
 		T(superseded_after_it_left),
+		T(from_newest_to_oldest),
 		T(not_superseded),
 		T(a_device_has_so_many_an_hour),
 		T(a_clock_set_back_counts_anew),
