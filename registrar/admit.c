@@ -4,6 +4,7 @@
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
+#include "registrar/prefetch.h"
 
 /* The device's own certificate must be what it showed to TLS (DECISIONS 14):
  * a captured request is worth nothing on another device's connection. */
@@ -62,6 +63,28 @@ admit_facts(struct admit *a)
 	    clock_quality_name(clock_now().quality));
 }
 
+/* A request that still waits, or gave way to a newer one, is no verdict. */
+static bool
+is_verdict(const struct outbox_entry *en)
+{
+	return registrar_deliverable(en) || en->state == ENTRY_REFUSED ||
+	    (en->state == ENTRY_WITHDRAWN && en->replaced_by == 0);
+}
+
+/* The last word on this device: asking again, with nobody there to answer,
+ * must not undo it. */
+static int
+last_verdict(const struct registrar *r, const struct admit *a,
+    struct outbox_entry *ret, struct err *e)
+{
+	struct digest device = cert_device(a->signer, "");
+	int found = outbox_newest(r->outbox, ENTRY_VOUCHER, &device, ret, e);
+
+	while (found == 1 && !is_verdict(ret))
+		found = outbox_older(r->outbox, ret, ret, e);
+	return found;
+}
+
 /*
  * RFC 8995 5.8.3: a device whose maker refused it, or whose audit log names
  * another owner, is not enrolled either.
@@ -69,19 +92,17 @@ admit_facts(struct admit *a)
 static int
 admit_voucher(const struct registrar *r, const struct admit *a, struct err *e)
 {
-	struct digest device = cert_device(a->signer, "");
 	struct outbox_entry en;
-	int found = outbox_newest(r->outbox, ENTRY_VOUCHER, &device, &en, e);
+	int found = last_verdict(r, a, &en, e);
 
 	if (found == -1)
 		return -1;
 	if (found == 1 &&
-	    (en.answer_code == BATCH_REFUSED || en.state == ENTRY_REFUSED ||
-		en.state == ENTRY_WITHDRAWN))
+	    (!registrar_deliverable(&en) || en.answer_code == BATCH_REFUSED))
 		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
 		    "its voucher was refused: %s", en.reason);
-	if (r->conf.brski.enrol_without_voucher ||
-	    (found == 1 && registrar_deliverable(&en)))
+	if (r->conf.brski.enrol_without_voucher || found == 1 ||
+	    prefetch_given(r, a->vendor, a->serial, &en, e) == 1)
 		return 0;
 	return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
 	    "no voucher was delivered to this device");

@@ -84,9 +84,9 @@ prefetch_read(struct registrar *r, const struct outbox_entry *en,
  * by its own policy (RFC 8995 5.6.1). */
 bool
 prefetch_take(struct registrar *r, const struct admit *a,
-    const struct vch_request *request, struct buf *ret)
+    const struct vch_request *request, struct buf *ret,
+    struct outbox_entry *ret_entry)
 {
-	const struct service *s = registrar_service(r, ENTRY_VOUCHER);
 	struct digest device = prefetch_device(a->vendor, a->serial);
 	struct vch_request nonceless = { 0 };
 	struct prefetched p = { 0 };
@@ -94,18 +94,32 @@ prefetch_take(struct registrar *r, const struct admit *a,
 	struct err e = ERR_INIT;
 	bool ok = false;
 
-	if (!r->conf.brski.nonceless || request->serial[0] == '\0' ||
-	    (s != NULL && atomic_load(&s->link_up)))
+	if (!r->conf.brski.nonceless || request->serial[0] == '\0')
 		return false;
 	str_copy(nonceless.serial, sizeof(nonceless.serial), a->serial);
 	if (outbox_newest(r->outbox, ENTRY_VOUCHER, &device, &en, &e) == 1 &&
 	    prefetch_read(r, &en, &p, &e) == 1 && p.voucher.len > 0)
 		ok = vjudge_voucher(r, buf_bytes(&p.voucher), &nonceless,
 			 a->signer, a->vendor, &e) == 0;
-	if (ok)
+	if (ok) {
 		buf_add(ret, p.voucher.data, p.voucher.len);
+		*ret_entry = en;
+	}
 	prefetched_done(&p);
 	return ok;
+}
+
+int
+prefetch_given(const struct registrar *r, const char *vendor,
+    const char *serial, struct outbox_entry *ret, struct err *e)
+{
+	struct digest device = prefetch_device(vendor, serial);
+	int found = outbox_newest(r->outbox, ENTRY_VOUCHER, &device, ret, e);
+
+	while (found == 1 && ret->state != ENTRY_DELIVERED &&
+	    ret->state != ENTRY_CONFIRMED)
+		found = outbox_older(r->outbox, ret, ret, e);
+	return found;
 }
 
 /* ---- fetching --------------------------------------------------------- */
@@ -119,31 +133,12 @@ prefetch_free(struct prefetch *p)
 }
 
 static void
-prefetch_settled(struct outbox_settle *s, const struct err *e)
-{
-	struct prefetch *p = s->user;
-
-	p->done(p, e);
-	prefetch_free(p);
-}
-
-static void
 prefetch_accepted(struct outbox_accept *a, const struct err *e)
 {
 	struct prefetch *p = a->user;
 
-	if (e != NULL || p->answer.len == 0) {
-		p->done(p, e);
-		prefetch_free(p);
-		return;
-	}
-	p->settle = (struct outbox_settle){ .id = a->entry.id,
-		.answer = buf_bytes(&p->answer),
-		.who = "import",
-		.detail = "carried in by hand",
-		.user = p };
-	outbox_settle(
-	    p->r->outbox, &p->settle, prefetch_settled, loop_poster(p->loop));
+	p->done(p, e);
+	prefetch_free(p);
 }
 
 static void
@@ -170,6 +165,7 @@ prefetch_accept(struct prefetch *p)
 	a->initial = true;
 	a->device = prefetch_device(p->vendor, p->serial);
 	a->bytes = buf_bytes(&p->rvr);
+	a->answer = buf_bytes(&p->answer);
 	a->facts = &p->facts;
 	a->label = p->serial;
 	a->received = clock_now();

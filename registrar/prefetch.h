@@ -15,12 +15,18 @@
 struct digest prefetch_device(const char *vendor, const char *serial);
 
 /*
- * True, and the voucher appended to ret, if the configuration lets a stored
- * one be used, the MASA's service is out of reach, and there is one for this
- * device that is good now.
+ * True, the voucher appended to ret and its entry in ret_entry, if the
+ * configuration lets a stored one be used and there is one for this device
+ * that is good now.  The caller knows that the MASA is out of reach.
  */
 bool prefetch_take(struct registrar *r, const struct admit *a,
-    const struct vch_request *request, struct buf *ret);
+    const struct vch_request *request, struct buf *ret,
+    struct outbox_entry *ret_entry);
+
+/* The entry of the voucher that was on hand, if it has been given to this
+ * device: 1, 0 it has not, -1. */
+int prefetch_given(const struct registrar *r, const char *vendor,
+    const char *serial, struct outbox_entry *ret, struct err *e) WARN_UNUSED;
 
 /*
  * What an entry is a prefetch of, and its voucher if it has one: 1 it is one
@@ -47,7 +53,6 @@ struct prefetch {
 	struct buf rvr, answer;
 	struct facts facts;
 	struct outbox_accept accept;
-	struct outbox_settle settle;
 	void (*done)(struct prefetch *p, const struct err *e);
 	void *user;
 };

@@ -5,14 +5,15 @@
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/voucher.h"
+#include "registrar/prefetch.h"
 
-#define SCAN_MAX  512 /* entries looked through for an LDevID's enrolment */
-#define NOTED_MAX NELEMS(((struct front *)0)->noted)
+#define SCAN_MAX 512 /* entries looked through for an LDevID's enrolment */
 
 /* ---- who reports ------------------------------------------------------ */
 
 struct reporter {
 	X509 *cert;
+	const char *anchor; /* its vendor, or the domain's */
 	char serial[CERT_TEXT_MAX];
 	bool ldevid; /* came with the new certificate */
 };
@@ -21,16 +22,14 @@ static int
 reporter_check(const struct registrar *r, const struct https_req *q,
     struct reporter *ret, struct err *e)
 {
-	const char *anchor;
-
 	if ((ret->cert = https_peer_cert(q)) == NULL)
 		return err_set(
 		    e, ERR_POLICY, "no TLS client certificate was shown");
 	ret->ldevid = trust_check(r->domain, ret->cert, https_peer_chain(q),
-			  registrar_judge_time(), &anchor, NULL, e) == 0;
+			  registrar_judge_time(), &ret->anchor, NULL, e) == 0;
 	if (!ret->ldevid &&
 	    trust_check(r->vendors, ret->cert, https_peer_chain(q),
-		registrar_judge_time(), &anchor, NULL, e) == -1)
+		registrar_judge_time(), &ret->anchor, NULL, e) == -1)
 		return -1;
 	if (denylist_check(r->denied, ret->cert, e) == -1)
 		return -1;
@@ -158,21 +157,37 @@ report_new(struct front *f, struct https_req *q)
 	return NULL;
 }
 
+/* The voucher it has: its newest request's, or, if that was not delivered, the
+ * one that was on hand. */
+static int
+find_voucher(struct registrar *r, const struct reporter *who,
+    struct outbox_entry *ret, struct err *e)
+{
+	struct digest device = cert_device(who->cert, "");
+	struct outbox_entry given;
+	int found = outbox_newest(r->outbox, ENTRY_VOUCHER, &device, ret, e);
+
+	if (found != 1 || entry_terminal(ret->state) ||
+	    ret->state == ENTRY_DELIVERED)
+		return found;
+	found = prefetch_given(r, who->anchor, who->serial, &given, e);
+	if (found == 1)
+		*ret = given;
+	return found == -1 ? -1 : 1;
+}
+
 /* The first report ends the voucher's entry (as certConf does for CMP); a
  * repeat changes nothing, and is answered alike. */
 void
 telemetry_voucher(struct front *f, struct https_req *q)
 {
 	struct report *p = report_new(f, q);
-	struct digest device;
 	struct err e = ERR_INIT;
 	int found;
 
 	if (p == NULL)
 		return;
-	device = cert_device(p->who.cert, "");
-	found =
-	    outbox_newest(f->r->outbox, ENTRY_VOUCHER, &device, &p->entry, &e);
+	found = find_voucher(f->r, &p->who, &p->entry, &e);
 	if (found == 0)
 		err_set(&e, ERR_INPUT, "no voucher was asked for here");
 	if (found != 1) {
@@ -187,17 +202,6 @@ telemetry_voucher(struct front *f, struct https_req *q)
 		.reason = p->detail,
 		.user = p };
 	outbox_move(f->r->outbox, &p->move, report_moved, loop_poster(f->loop));
-}
-
-/* One note an entry: what repeats must not wear the store. */
-static bool
-noted_before(struct front *f, uint64_t id)
-{
-	for (size_t i = 0; i < NOTED_MAX; i++)
-		if (f->noted[i] == id)
-			return true;
-	f->noted[f->n_noted++ % NOTED_MAX] = id;
-	return false;
 }
 
 void
@@ -215,7 +219,7 @@ telemetry_enrol(struct front *f, struct https_req *q)
 		return;
 	}
 	report_log(p, "enrol.status", &f->r->metrics.enrol_status_failed);
-	if (found == 0 || noted_before(f, p->entry.id)) {
+	if (found == 0 || front_noted(f, p->entry.id)) {
 		report_stored(p, NULL);
 		return;
 	}

@@ -24,6 +24,7 @@ struct vcall {
 	struct outbox_accept accept;
 	struct outbox_entry entry;
 	struct hold hold;
+	bool held; /* and nothing came */
 };
 
 static void
@@ -120,7 +121,8 @@ vdelivery_flushed(void *arg, bool ok)
 }
 
 static struct vdelivery *
-vdelivery_new(const struct vcall *c, enum entry_event ev, const char *reason)
+vdelivery_new(
+    const struct vcall *c, uint64_t id, enum entry_event ev, const char *reason)
 {
 	struct vdelivery *d = xcalloc(1, sizeof(*d));
 
@@ -128,7 +130,7 @@ vdelivery_new(const struct vcall *c, enum entry_event ev, const char *reason)
 	d->loop = c->f->loop;
 	str_copy(d->reason, sizeof(d->reason), reason);
 	d->move = (struct outbox_move){ .event = ev,
-		.ids = { c->entry.id },
+		.ids = { id },
 		.n = 1,
 		.who = "registrar",
 		.carrier = "voucher",
@@ -137,9 +139,22 @@ vdelivery_new(const struct vcall *c, enum entry_event ev, const char *reason)
 	return d;
 }
 
-/* Unchanged, as RFC 8995 5.6 wants it. */
+struct vnote {
+	struct outbox_note note;
+	char detail[64];
+};
+
 static void
-vcall_voucher(struct vcall *c, struct bytes voucher)
+vnote_done(struct outbox_note *n, const struct err *e)
+{
+	if (e != NULL)
+		log_err(LOG_ERROR, "voucher.not-noted", e, NULL);
+	free(n->user);
+}
+
+/* The entry's voucher, unchanged, as RFC 8995 5.6 wants it. */
+static void
+vcall_voucher(struct vcall *c, uint64_t id, struct bytes voucher)
 {
 	atomic_fetch_add(&c->r->metrics.vouchers_issued, 1);
 	log_event(LOG_INFO, "voucher.delivered", "device", "%s",
@@ -149,8 +164,29 @@ vcall_voucher(struct vcall *c, struct bytes voucher)
 		.type = VCALL_TYPE,
 		.body = voucher,
 		.flushed = vdelivery_flushed,
-		.arg = vdelivery_new(c, ENTRY_EV_DELIVER, "") });
+		.arg = vdelivery_new(c, id, ENTRY_EV_DELIVER, "") });
 	vcall_free(c);
+}
+
+/* In the trail of the request that it answers for now. */
+static void
+vcall_note_nonceless(struct vcall *c, uint64_t id)
+{
+	struct vnote *n;
+	char text[ENTRY_ID_TEXT];
+
+	if (front_noted(c->f, c->entry.id))
+		return;
+	n = xcalloc(1, sizeof(*n));
+	snprintf(n->detail, sizeof(n->detail), "nonceless voucher %s on hand",
+	    entry_id_format(text, outbox_epoch(c->r->outbox), id));
+	n->note = (struct outbox_note){ .id = c->entry.id,
+		.event = "used",
+		.who = "registrar",
+		.detail = n->detail,
+		.user = n };
+	outbox_note(
+	    c->r->outbox, &n->note, vnote_done, loop_poster(c->f->loop));
 }
 
 static void
@@ -160,7 +196,8 @@ vcall_withhold(struct vcall *c, int status, const char *reason)
 
 	atomic_fetch_add(&c->r->metrics.vouchers_withheld, 1);
 	err_set(&e, ERR_POLICY, "%s", reason);
-	vdelivery_move(vdelivery_new(c, ENTRY_EV_WITHDRAW, reason));
+	vdelivery_move(
+	    vdelivery_new(c, c->entry.id, ENTRY_EV_WITHDRAW, reason));
 	vcall_refuse(c, status, &e);
 }
 
@@ -194,26 +231,58 @@ vcall_answered(struct vcall *c)
 		vcall_withhold(
 		    c, vcall_masa_status(buf_bytes(&octets)), j.reason);
 	else
-		vcall_voucher(c, j.voucher);
+		vcall_voucher(c, c->entry.id, j.voucher);
+}
+
+/* The same status as when it was withheld. */
+static void
+vcall_ended(struct vcall *c)
+{
+	struct buf octets AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+	int status = 406;
+
+	if (c->entry.answer_value != 0 && !c->entry.late &&
+	    outbox_answer(c->r->outbox, &c->entry, &octets, &e) == 0)
+		status = vcall_masa_status(buf_bytes(&octets));
+	err_set(&e, ERR_POLICY, "%s: %s", entry_state_name(c->entry.state),
+	    c->entry.reason);
+	vcall_refuse(c, status, &e);
+}
+
+/* No link to its service, or it had the time and did not answer. */
+static bool
+masa_out_of_reach(const struct vcall *c)
+{
+	const struct service *s = registrar_service(c->r, ENTRY_VOUCHER);
+
+	return c->held || s == NULL || !atomic_load(&s->link_up);
+}
+
+static void
+vcall_open(struct vcall *c)
+{
+	struct buf voucher AUTO_BUF = { 0 };
+	struct outbox_entry en;
+
+	if (masa_out_of_reach(c) &&
+	    prefetch_take(c->r, &c->admit, &c->request, &voucher, &en)) {
+		vcall_note_nonceless(c, en.id);
+		vcall_voucher(c, en.id, buf_bytes(&voucher));
+	} else {
+		vcall_later(c);
+	}
 }
 
 static void
 vcall_by_state(struct vcall *c)
 {
-	struct buf stored AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	if (registrar_deliverable(&c->entry)) {
+	if (registrar_deliverable(&c->entry))
 		vcall_answered(c);
-	} else if (entry_terminal(c->entry.state)) {
-		err_set(&e, ERR_POLICY, "%s: %s",
-		    entry_state_name(c->entry.state), c->entry.reason);
-		vcall_refuse(c, 406, &e);
-	} else if (prefetch_take(c->r, &c->admit, &c->request, &stored)) {
-		vcall_voucher(c, buf_bytes(&stored));
-	} else {
-		vcall_later(c);
-	}
+	else if (entry_terminal(c->entry.state))
+		vcall_ended(c);
+	else
+		vcall_open(c);
 }
 
 /* ---- waiting ---------------------------------------------------------- */
@@ -231,6 +300,7 @@ vcall_hold_over(struct hold *h)
 	struct err e = ERR_INIT;
 	int found = outbox_find(c->r->outbox, &h->row, &c->entry, &e);
 
+	c->held = true;
 	if (found == 0)
 		err_set(&e, ERR_LOCAL, "the entry is gone");
 	if (found != 1)
