@@ -207,6 +207,24 @@ put_octets(struct accept_job *j, struct store_txn *t, struct err *e)
 	    buf_bytes(&row), e);
 }
 
+/* It came with its answer: there is nothing left to be asked. */
+static int
+put_answer(struct accept_job *j, struct store_txn *t, struct err *e)
+{
+	struct outbox_entry *en = &j->a->entry;
+	uint8_t key[OUTBOX_KEY_LEN];
+
+	if (j->a->answer.len == 0)
+		return 0;
+	en->answer_value = store_take_id(t);
+	en->answer_code = BATCH_ANSWERED;
+	if (store_put(t, DB_ROW, outbox_key(key, en->answer_value, PART_ANSWER),
+		j->a->answer, e) == -1)
+		return -1;
+	return outbox_apply(
+	    j->o, t, en, ENTRY_EV_ANSWER, NULL, "it came with it", e);
+}
+
 static int
 accept_write(struct accept_job *j, struct store_txn *t, struct err *e)
 {
@@ -221,6 +239,8 @@ accept_write(struct accept_job *j, struct store_txn *t, struct err *e)
 	j->audit = store_audit_head(t)->hash;
 	if (outbox_apply(j->o, t, en, ENTRY_EV_ADMIT, NULL, detail, e) == -1 ||
 	    put_octets(j, t, e) == -1 || outbox_tx_put(t, en, e) == -1)
+		return -1;
+	if (put_answer(j, t, e) == -1)
 		return -1;
 	return confirm_parent(j, t, e);
 }
