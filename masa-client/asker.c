@@ -12,50 +12,41 @@ static void asker_turn(void *arg);
 
 /* ---- lists ------------------------------------------------------------- */
 
-static struct works *
-list_of(struct work *w)
+static void
+work_unplace(struct work *w)
 {
 	switch (w->stage) {
 	case WORK_FRESH:
-		return &w->asker->fresh;
+		TAILQ_REMOVE(&w->asker->fresh, w, place);
+		w->asker->n_fresh--;
+		break;
 	case WORK_READY:
-		return &w->maker->ready;
+		TAILQ_REMOVE(&w->maker->ready, w, place);
+		break;
 	case WORK_LATE:
-		return &w->maker->late;
+		TAILQ_REMOVE(&w->maker->late, w, place);
+		break;
 	case WORK_ASKING:
+		w->maker->asking--;
+		break;
 	case WORK_SETTLING:
 	case WORK_STAGE__MAX:
 		break;
 	}
-	return NULL;
 }
 
-static void
-work_unplace(struct work *w)
-{
-	struct works *from = list_of(w);
-
-	if (from != NULL)
-		TAILQ_REMOVE(from, w, place);
-	if (w->stage == WORK_FRESH)
-		w->asker->n_fresh--;
-	else if (w->stage == WORK_ASKING)
-		w->maker->asking--;
-}
-
+/* Nothing becomes fresh again. */
 void
 work_place(struct work *w, enum work_stage stage)
 {
-	struct works *to;
-
 	work_unplace(w);
 	w->stage = stage;
-	if (stage == WORK_FRESH)
-		w->asker->n_fresh++;
+	if (stage == WORK_READY)
+		TAILQ_INSERT_TAIL(&w->maker->ready, w, place);
+	else if (stage == WORK_LATE)
+		TAILQ_INSERT_TAIL(&w->maker->late, w, place);
 	else if (stage == WORK_ASKING)
 		w->maker->asking++;
-	if ((to = list_of(w)) != NULL)
-		TAILQ_INSERT_TAIL(to, w, place);
 }
 
 void
