@@ -9,10 +9,11 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include "common/base/limits.h"
 #include "common/base/log.h"
 
-#define CARRY_CONNS_MAX 8
-#define CARRY_IN_MAX	(4 * FRAME_MAX)
+#define CARRY_CONNS_MAX LIMIT_CARRY_CONNECTIONS
+#define CARRY_IN_MAX	LIMIT_CARRY_INPUT
 
 static void
 carry_conn_free(struct carry_conn *k)

@@ -2,12 +2,13 @@
 
 #include <string.h>
 #include <unistd.h>
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "registrar/control_json.h"
 #include "registrar/control_voucher.h"
 
-#define LIST_MAX    1000
+#define LIST_MAX    LIMIT_CONTROL_LIST
 #define HISTORY_MAX 500
 
 static json_t *

@@ -1,12 +1,13 @@
 #include "registrar/control_voucher.h"
 
 #include <string.h>
+#include "common/base/limits.h"
 #include "common/base/str.h"
 #include "registrar/control_json.h"
 #include "registrar/prefetch.h"
 
 #define LIST_MAX    10000
-#define SERIALS_MAX 1000
+#define SERIALS_MAX LIMIT_CONTROL_SERIALS
 
 /* ---- listing ---------------------------------------------------------- */
 

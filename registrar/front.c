@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/pki/cmp.h"
@@ -13,7 +14,7 @@
 #define CMP_TYPE	"application/pkixcmp"
 #define FRONT_CONNS_MAX 4096
 /* The larger of what CMP and CMS take. */
-#define FRONT_BODY_MAX	(64 * 1024)
+#define FRONT_BODY_MAX	LIMIT_HTTP_BODY
 
 /* RFC 9483 6.1: the label says what the first message was; we dispatch by
  * body, but an unknown label is an unknown path. */

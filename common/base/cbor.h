@@ -15,8 +15,9 @@
 #include <stdint.h>
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/base/limits.h"
 
-#define CBOR_DEPTH 8
+#define CBOR_DEPTH LIMIT_CBOR_DEPTH
 
 void cbor_write_uint(struct buf *out, uint64_t v);
 void cbor_write_int(struct buf *out, int64_t v);

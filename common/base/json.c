@@ -1,9 +1,10 @@
 #include "common/base/json.h"
 
 #include <stdbool.h>
+#include "common/base/limits.h"
 
 /* Jansson goes down to 2048, on the stack. */
-#define DEPTH_MAX 32
+#define DEPTH_MAX LIMIT_JSON_DEPTH
 
 /* Whether brackets outside strings nest deeper; says nothing about the rest,
  * which is the parser's. */

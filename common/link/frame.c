@@ -8,9 +8,9 @@
 
 #define HEAD_ITEMS 3 /* version, type, tag */
 #define BODY_ITEMS 3 /* at most, behind them */
-#define WAIT_MAX   20
+#define WAIT_MAX   LIMIT_FRAME_WAIT
 #define RETRY_MAX  86400
-#define CREDIT_MAX 1024
+#define CREDIT_MAX LIMIT_FRAME_CREDIT
 #define WRAP_LEN   4
 
 static void parse_hello(struct cbor_in *in, struct frame *f);

@@ -18,12 +18,13 @@
 #ifndef WAYBILL_LINK_FRAME_H
 #define WAYBILL_LINK_FRAME_H
 
+#include "common/base/limits.h"
 #include "common/queue/batch.h"
 #include "common/queue/entry.h"
 
 #define FRAME_VERSION 1
-#define FRAME_MAX     (256 * 1024)
-#define FRAME_BATCHES 64 /* in one ANSWERS */
+#define FRAME_MAX     LIMIT_FRAME
+#define FRAME_BATCHES LIMIT_FRAME_BATCHES /* in one ANSWERS */
 
 enum frame_type {
 	FRAME_HELLO = 1,
@@ -58,7 +59,7 @@ struct frame_hello {
 	unsigned credit; /* WELCOME: how many PUTs may be outstanding */
 	struct digest signer;
 };
-#define FRAME_SIGNED_MAX 1024
+#define FRAME_SIGNED_MAX LIMIT_FRAME_SIGNED
 
 struct frame_batch {
 	struct bytes batch, sig;

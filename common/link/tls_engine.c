@@ -13,9 +13,10 @@
 #include <openssl/ssl.h>
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/base/log.h"
 
-#define CHAIN_DEPTH 5
+#define CHAIN_DEPTH LIMIT_LINK_DEPTH
 #define LOG_GAP_MS  1000
 
 /* nng allocates both, zeroed; a connection that never got as far as init is

@@ -5,9 +5,10 @@
 
 #include <stdbool.h>
 #include "common/base/digest.h"
+#include "common/base/limits.h"
 #include "common/pki/ossl.h"
 
-#define CERT_TEXT_MAX 128
+#define CERT_TEXT_MAX LIMIT_CERT_TEXT
 
 /* id-kp-cmcRA (RFC 6402 2.10), id-pe-masa-url (RFC 8995 2.3.2),
  * id-on-hardwareModuleName (RFC 4108).  Registered at first use. */

@@ -8,13 +8,15 @@
 #define WAYBILL_PKI_CMP_H
 
 #include <stdbool.h>
+#include "common/base/limits.h"
 #include "common/pki/sign.h"
 
-#define CMP_MAX		(64 * 1024) /* octets of a message */
-#define CMP_NESTED_MAX	(96 * 1024) /* of one that wraps another and its chain */
-#define CMP_EXTRA_MAX	10	    /* extraCerts */
-#define CMP_NONCE_MAX	64
-#define CMP_PROFILE_MAX 64
+#define CMP_MAX LIMIT_CMP_MESSAGE /* octets of a message */
+#define CMP_NESTED_MAX \
+	LIMIT_CMP_NESTED /* of one that wraps another and its chain */
+#define CMP_EXTRA_MAX	LIMIT_CMP_EXTRA /* extraCerts */
+#define CMP_NONCE_MAX	LIMIT_CMP_NONCE
+#define CMP_PROFILE_MAX LIMIT_CMP_PROFILE
 #define CMP_TID_LEN	16
 
 enum cmp_body {

@@ -1,8 +1,9 @@
 #include "common/pki/cmp_der.h"
 
 #include <string.h>
+#include "common/base/limits.h"
 
-#define DEPTH_MAX 32
+#define DEPTH_MAX LIMIT_DER_DEPTH
 
 /* Tag and length of the first element: how long its head is, and how long
  * what follows. */

@@ -5,8 +5,9 @@
 #include "common/pki/cmp.h"
 #include "common/pki/cmp_der.h"
 
-#define CMP_NONCE_MIN 16  /* RFC 9483 3.5 */
-#define CMP_TEXT_MAX  199 /* octets of a text told to peers or read of them */
+#define CMP_NONCE_MIN LIMIT_CMP_NONCE_LEAST /* RFC 9483 3.5 */
+#define CMP_TEXT_MAX \
+	LIMIT_CMP_TEXT /* octets of a text told to peers or read of them */
 
 /* The optional header fields, by their tags. */
 enum cmp_field {

@@ -5,9 +5,9 @@
 
 #include "common/base/str.h"
 
-#define HEADER_MAX     8192
-#define INFO_MAX       32   /* elements of generalInfo */
-#define PROTECTION_MAX 1024 /* RSA with 4096 bits takes 513 */
+#define HEADER_MAX     LIMIT_CMP_HEADER
+#define INFO_MAX       LIMIT_CMP_INFO	    /* elements of generalInfo */
+#define PROTECTION_MAX LIMIT_CMP_PROTECTION /* RSA with 4096 bits takes 513 */
 
 static const uint8_t implicit_confirm[] = { 0x2b, 6, 1, 5, 5, 7, 4, 13 };
 static const uint8_t confirm_wait[] = { 0x2b, 6, 1, 5, 5, 7, 4, 14 };

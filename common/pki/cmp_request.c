@@ -1,7 +1,7 @@
 /* Requests read: what is asked for, and the proof of possession. */
 #include "common/pki/cmp_msg.h"
 
-#define SPKI_MAX 1024 /* RSA with 4096 bits takes 550 */
+#define SPKI_MAX LIMIT_CMP_KEY /* RSA with 4096 bits takes 550 */
 
 /* What a request says; name and alg are elements, spki is the contents of a
  * SubjectPublicKeyInfo. */

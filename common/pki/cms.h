@@ -6,10 +6,11 @@
 #ifndef WAYBILL_PKI_CMS_H
 #define WAYBILL_PKI_CMS_H
 
+#include "common/base/limits.h"
 #include "common/pki/sign.h"
 
-#define CMS_OCTETS_MAX (64 * 1024)
-#define CMS_CERTS_MAX  10
+#define CMS_OCTETS_MAX LIMIT_CMS_MESSAGE
+#define CMS_CERTS_MAX  LIMIT_CMS_CERTIFICATES
 
 /* eContentTypes: id-ct-animaJSONVoucher (RFC 8366 8.4, registered at first
  * use), and what older peers send in its place. */

@@ -9,10 +9,11 @@
 #include <openssl/pem.h>
 
 #include "common/base/file.h"
+#include "common/base/limits.h"
 
-#define CERTS_MAX      64
-#define CERTS_FILE_MAX ((size_t)256 * 1024)
-#define KEY_FILE_MAX   ((size_t)64 * 1024)
+#define CERTS_MAX      LIMIT_PEM_CERTIFICATES
+#define CERTS_FILE_MAX ((size_t)LIMIT_PEM_FILE)
+#define KEY_FILE_MAX   ((size_t)LIMIT_KEY_FILE)
 
 /* "EVP lib" names where an error passed through, not what was wrong. */
 static bool

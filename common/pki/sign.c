@@ -5,15 +5,16 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 
+#include "common/base/limits.h"
 #include "common/pki/cmp.h"
 
 AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX, EVP_MD_CTX_free);
 AUTO_DEFINE(BIGNUM, BIGNUM, BN_free);
 
-#define RSA_BITS_MIN   2048
-#define RSA_BITS_MAX   4096
+#define RSA_BITS_MIN   LIMIT_RSA_LEAST
+#define RSA_BITS_MAX   LIMIT_RSA_BITS
 /* A longer public exponent only makes verification expensive. */
-#define RSA_E_BITS_MAX 64
+#define RSA_E_BITS_MAX LIMIT_RSA_EXPONENT
 
 void
 signer_free(struct signer *s)

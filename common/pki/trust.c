@@ -14,8 +14,8 @@
 #include "common/pki/cmp.h"
 #include "common/pki/sign.h"
 
-#define UNTRUSTED_MAX	10
-#define DENYLIST_MAX	((size_t)16 * 1024 * 1024)
+#define UNTRUSTED_MAX	LIMIT_CHAIN_GIVEN
+#define DENYLIST_MAX	((size_t)LIMIT_DENY_FILE)
 #define DENY_LINE_MAX	256
 #define SERIAL_HEX_SIZE 129
 #define SECURITY_LEVEL	2 /* 112 bits: RSA 2048 passes, SHA-1 does not */

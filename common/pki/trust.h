@@ -6,6 +6,7 @@
 #define WAYBILL_PKI_TRUST_H
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/pki/ossl.h"
 
 struct trust;
@@ -22,7 +23,8 @@ int trust_add_cert(
 /* Sub-CAs known from configuration: used to build chains, never believed. */
 int trust_add_intermediate(struct trust *t, X509 *x, struct err *e) WARN_UNUSED;
 
-#define TRUST_DEPTH 5 /* certificates between leaf and anchor, both excluded */
+#define TRUST_DEPTH \
+	LIMIT_CHAIN_DEPTH /* certificates between leaf and anchor, both excluded */
 
 /*
  * Verifies that leaf chains to an anchor at time `at` (seconds; 0 skips the

@@ -7,11 +7,13 @@
 #ifndef WAYBILL_PKI_VOUCHER_H
 #define WAYBILL_PKI_VOUCHER_H
 
+#include "common/base/limits.h"
 #include "common/pki/cms.h"
 
-#define VCH_JSON_MAX   (48 * 1024)
-#define VCH_NONCE_MAX  64 /* of its text; opaque, compared octet for octet */
-#define VCH_SERIAL_MAX 128
+#define VCH_JSON_MAX LIMIT_VOUCHER_JSON
+#define VCH_NONCE_MAX \
+	LIMIT_VOUCHER_NONCE /* of its text; opaque, compared octet for octet */
+#define VCH_SERIAL_MAX LIMIT_VOUCHER_SERIAL
 #define VCH_TIME_MAX   40
 
 enum vch_assertion {
@@ -81,7 +83,7 @@ int vch_check(const struct vch *v, const char *nonce, const char *serial,
 int vch_check_signer(X509 *signer, struct err *e) WARN_UNUSED;
 
 /* RFC 8995 5.8.1; unknown members ignored; numbers as numbers or strings. */
-#define VCH_LOG_EVENTS_MAX 256
+#define VCH_LOG_EVENTS_MAX LIMIT_VOUCHER_EVENTS
 struct vch_log {
 	unsigned version;
 	size_t n;

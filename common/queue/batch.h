@@ -6,6 +6,7 @@
 #ifndef WAYBILL_QUEUE_BATCH_H
 #define WAYBILL_QUEUE_BATCH_H
 
+#include "common/base/limits.h"
 #include "common/queue/entry.h"
 
 enum batch_code {
@@ -30,8 +31,8 @@ struct batch_item {
 	char reason[160];     /* "" if none */
 };
 
-#define BATCH_ITEMS_MAX 256
-#define BATCH_MAX	(128 * 1024)
+#define BATCH_ITEMS_MAX LIMIT_BATCH_ITEMS
+#define BATCH_MAX	LIMIT_BATCH
 #define BATCH_LABEL	"waybill-batch/1"
 
 struct batch {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include "common/base/clock.h"
 #include "common/base/digest.h"
+#include "common/base/limits.h"
 #include "common/pki/sign.h"
 
 enum entry_kind {
@@ -84,7 +85,7 @@ struct digest entry_once(enum entry_kind k, struct bytes device_bytes);
 
 /* Facts (DECISIONS 18): name, proof level, value as text. */
 enum fact_level { FACT_CLAIMED, FACT_REGISTRAR, FACT_END_TO_END, FACT__MAX };
-#define FACTS_MAX      24
+#define FACTS_MAX      LIMIT_ENTRY_FACTS
 #define FACT_NAME_MAX  32
 #define FACT_VALUE_MAX 160
 
@@ -131,7 +132,7 @@ struct entry_header {
 	uint64_t parent;     /* the entry that a step > 0 belongs to, 0: none */
 	struct digest signer; /* SHA-256 of the registrar's certificate */
 };
-#define ENTRY_HEADER_MAX 8192
+#define ENTRY_HEADER_MAX LIMIT_ENTRY_HEADER
 #define ENTRY_LABEL	 "waybill-entry/1"
 
 /* Fills h->signer, appends the CBOR header and its signature. */

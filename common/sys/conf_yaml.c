@@ -5,10 +5,11 @@
 #include <string.h>
 #include <yaml.h>
 #include "common/base/file.h"
+#include "common/base/limits.h"
 
-#define FILE_MAX  (256 * 1024)
-#define DEPTH_MAX 8
-#define NODES_MAX 20000
+#define FILE_MAX  LIMIT_CONF_FILE
+#define DEPTH_MAX LIMIT_CONF_DEPTH
+#define NODES_MAX LIMIT_CONF_NODES
 
 void
 conf_node_free(struct node *n)

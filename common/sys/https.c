@@ -2,16 +2,7 @@
 
 #include <pthread.h>
 #include <event2/listener.h>
-
-#define HEADERS_MAX 8192
-
-enum {
-	HANDSHAKE_MS = 10000,
-	HEADERS_MS = 15000,
-	BODY_MS = 30000,
-	IDLE_MS = 30000,
-	UNIX_IDLE_S = 60
-};
+#include "common/base/limits.h"
 
 /* Out of descriptors: a connection that waits keeps the listener ready, and
  * the loop would spin.  Nothing else can be served then either. */
@@ -38,7 +29,7 @@ serve(struct https *h, int fd, struct err *e)
 	evconnlistener_set_error_cb(
 	    evhttp_bound_socket_get_listener(bound), on_accept_error);
 	evhttp_set_gencb(h->http, https_on_request, h);
-	evhttp_set_max_headers_size(h->http, HEADERS_MAX);
+	evhttp_set_max_headers_size(h->http, LIMIT_HTTP_HEADERS);
 	evhttp_set_max_body_size(h->http, (ev_ssize_t)h->max_body);
 	evhttp_set_default_content_type(h->http, NULL);
 	evhttp_set_flags(h->http, EVHTTP_SERVER_LINGERING_CLOSE);
@@ -50,7 +41,7 @@ serve(struct https *h, int fd, struct err *e)
 	if (h->unix_path == NULL)
 		evhttp_set_bevcb(h->http, https_conn_new, h);
 	else
-		evhttp_set_timeout(h->http, UNIX_IDLE_S);
+		evhttp_set_timeout(h->http, LIMIT_CONTROL_IDLE);
 	return 0;
 }
 
@@ -87,10 +78,10 @@ https_open(struct loop *l, const struct https_conf *c, https_handler fn,
 	h->max_conns = c->max_conns;
 	h->n_conns = c->conns != NULL ? c->conns : &h->own_conns;
 	h->gate = c->gate;
-	h->handshake_ms = or_default(c->handshake_ms, HANDSHAKE_MS);
-	h->headers_ms = or_default(c->headers_ms, HEADERS_MS);
-	h->body_ms = or_default(c->body_ms, BODY_MS);
-	h->idle_ms = or_default(c->idle_ms, IDLE_MS);
+	h->handshake_ms = or_default(c->handshake_ms, LIMIT_TLS_HANDSHAKE);
+	h->headers_ms = or_default(c->headers_ms, LIMIT_HTTP_HEADERS_TIME);
+	h->body_ms = or_default(c->body_ms, LIMIT_HTTP_BODY_TIME);
+	h->idle_ms = or_default(c->idle_ms, LIMIT_HTTP_IDLE);
 	h->full = https_tls_bare();
 	if ((h->ctx = https_tls_server(c->signer, e)) == NULL ||
 	    (fd = https_listen_tcp(c->listen, e)) == -1)

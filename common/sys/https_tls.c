@@ -4,10 +4,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include "common/base/clock.h"
-
-#define CERT_LIST_MAX (32 * 1024)
-/* What a client may send ahead of its answers, above one request. */
-#define AHEAD_MAX     (64 * 1024)
+#include "common/base/limits.h"
 
 /* ---- contexts ---------------------------------------------------------- */
 
@@ -42,7 +39,7 @@ https_tls_bare(void)
 	/* A resumed session would hide the client's certificate. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_max_cert_list(ctx, CERT_LIST_MAX);
+	SSL_CTX_set_max_cert_list(ctx, LIMIT_TLS_CERTIFICATES);
 	return ctx;
 }
 
@@ -270,7 +267,9 @@ https_conn_new(struct event_base *base, void *arg)
 		 BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)) == NULL)
 		abort();
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, h->max_body + AHEAD_MAX);
+	/* What a client may send ahead of its answers, above one request. */
+	bufferevent_setwatermark(
+	    c->bev, EV_READ, 0, h->max_body + LIMIT_HTTP_AHEAD);
 	c->deadline = timer_new(h->loop, surplus ? on_surplus : on_deadline, c);
 	https_conn_enter(c, PHASE_READING, surplus ? 0 : h->handshake_ms);
 	evbuffer_add_cb(bufferevent_get_input(c->bev), on_input, c);
