@@ -78,6 +78,7 @@ struct https_req {
 	STACK_OF(X509) * chain;
 	struct conn *conn; /* NULL on a Unix socket */
 	bool owed, gone, close;
+	bool leaving; /* on_gone is being called */
 	void (*on_gone)(void *arg);
 	void *on_gone_arg;
 	void (*flushed)(void *arg, bool ok);

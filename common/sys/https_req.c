@@ -18,6 +18,27 @@ req_free(struct https_req *r)
 	free(r);
 }
 
+/*
+ * The client has gone and its answer is owed.  If the answer comes at once, the
+ * request stays evhttp's, which frees it with the connection unless it let go
+ * of it before; else its parts are ours until the answer.
+ */
+static void
+on_close_owed(struct https_req *r)
+{
+	r->gone = r->leaving = true;
+	if (r->on_gone != NULL)
+		r->on_gone(r->on_gone_arg);
+	r->leaving = false;
+	if (r->owed) {
+		evhttp_request_own(r->req);
+		return;
+	}
+	if (evhttp_request_get_connection(r->req) == NULL)
+		evhttp_request_free(r->req);
+	req_free(r);
+}
+
 /* evhttp calls this before it frees the connection. */
 static void
 on_close(struct evhttp_connection *evcon, void *arg)
@@ -27,11 +48,7 @@ on_close(struct evhttp_connection *evcon, void *arg)
 	(void)evcon;
 	r->conn = NULL;
 	if (r->owed) {
-		/* Until the answer its parts are ours. */
-		evhttp_request_own(r->req);
-		r->gone = true;
-		if (r->on_gone != NULL)
-			r->on_gone(r->on_gone_arg);
+		on_close_owed(r);
 		return;
 	}
 	if (r->flushed != NULL)
@@ -332,8 +349,11 @@ client_closes(const struct https_req *r)
 static void
 reply_to_nobody(struct https_req *r, const struct https_answer *a)
 {
-	evhttp_request_free(r->req);
-	req_free(r);
+	r->owed = false;
+	if (!r->leaving) {
+		evhttp_request_free(r->req);
+		req_free(r);
+	}
 	if (a->flushed != NULL)
 		a->flushed(a->arg, false);
 }

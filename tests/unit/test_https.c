@@ -670,6 +670,24 @@ requests_outlive_their_server(void **state)
 }
 
 static void
+a_request_may_be_answered_as_its_server_closes(void **state)
+{
+	struct client c;
+
+	(void)state;
+	start(0, 8);
+	client_open(&c, device);
+	client_send(&c, GET("/hold"));
+	expect_events("h");
+	loop_join(fx.l);
+	https_close(fx.h);
+	fx.h = NULL;
+	expect_events("g-");
+	client_close(&c);
+	finish();
+}
+
+static void
 answers_that_nobody_reads_are_given_up(void **state)
 {
 	struct client c;
@@ -1000,6 +1018,8 @@ main(void)
 		cmocka_unit_test(close_ends_the_connection_cleanly),
 		cmocka_unit_test(a_client_gone_is_noticed_before_the_answer),
 		cmocka_unit_test(requests_outlive_their_server),
+		cmocka_unit_test(
+		    a_request_may_be_answered_as_its_server_closes),
 		cmocka_unit_test(answers_that_nobody_reads_are_given_up),
 		cmocka_unit_test(big_answers_arrive_whole),
 		cmocka_unit_test(deadlines_are_total),
