@@ -91,14 +91,11 @@ void
 call_hold(
     struct call *c, const struct digest *row, void (*done)(struct call *c))
 {
-	if (!hold_worth(c->r, &c->entry, c->q)) {
-		done(c);
-		return;
-	}
 	c->held_done = done;
 	c->hold.over = call_hold_over;
 	c->hold.gone = call_hold_gone;
-	hold_start(&c->hold, c->f, c->q, row);
+	if (!hold_start(&c->hold, c->f, c->q, &c->entry, row))
+		done(c);
 }
 
 /* ---- requests --------------------------------------------------------- */

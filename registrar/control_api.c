@@ -209,6 +209,8 @@ control_metrics(struct registrar *r, struct https_req *q, const char *rest)
 		{ "vouchers_withheld", &m->vouchers_withheld },
 		{ "voucher_status_failures", &m->voucher_status_failed },
 		{ "enrol_status_failures", &m->enrol_status_failed },
+		{ "connections_over_share", &m->connections_over },
+		{ "requests_over_share", &m->requests_over },
 	};
 	struct buf out AUTO_BUF = { 0 };
 	struct outbox_counts n;

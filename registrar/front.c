@@ -8,13 +8,13 @@
 #include "common/pki/cmp.h"
 #include "registrar/brski.h"
 #include "registrar/call.h"
+#include "registrar/caps.h"
 #include "registrar/hold.h"
 
-#define CMP_PATH	"/.well-known/cmp"
-#define CMP_TYPE	"application/pkixcmp"
-#define FRONT_CONNS_MAX 4096
+#define CMP_PATH       "/.well-known/cmp"
+#define CMP_TYPE       "application/pkixcmp"
 /* The larger of what CMP and CMS take. */
-#define FRONT_BODY_MAX	LIMIT_HTTP_BODY
+#define FRONT_BODY_MAX LIMIT_HTTP_BODY
 
 /* RFC 9483 6.1: the label says what the first message was; we dispatch by
  * body, but an unknown label is an unknown path. */
@@ -63,6 +63,61 @@ front_type_is(const struct https_req *q, const char *want)
 	    (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
 }
 
+/* ---- what one device may take ------------------------------------------ */
+
+static void
+front_log_over(struct front *f, const struct digest *device, const char *what)
+{
+	char hex[2 * DIGEST_LEN + 1] = "none";
+
+	if (!caps_worth_a_line(f->r->caps, device, clock_mono_ms()))
+		return;
+	if (device != NULL)
+		hex_format(hex, device->b, DIGEST_LEN);
+	log_event(LOG_WARN, "device.over-share", "certificate", "%s", hex,
+	    "what", "%s", what, NULL);
+}
+
+static bool
+front_enter(void *arg, const struct digest *device)
+{
+	struct front *f = arg;
+
+	if (caps_enter(f->r->caps, device))
+		return true;
+	atomic_fetch_add(&f->r->metrics.connections_over, 1);
+	front_log_over(f, device, "connections");
+	return false;
+}
+
+static void
+front_leave(void *arg, const struct digest *device)
+{
+	struct front *f = arg;
+
+	caps_leave(f->r->caps, device);
+}
+
+static bool
+front_over_share(struct front *f, struct https_req *q)
+{
+	static const char why[] = "too many requests, ask more slowly\n";
+	const struct digest *device = https_peer_id(q);
+
+	if (caps_request(f->r->caps, device, clock_mono_ms()))
+		return false;
+	atomic_fetch_add(&f->r->metrics.requests_over, 1);
+	front_log_over(f, device, "requests");
+	https_reply(q,
+	    &(struct https_answer){ .status = 429,
+		.type = "text/plain",
+		.body = bytes_of(why, strlen(why)),
+		.retry_after = 1 });
+	return true;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
 /* DECISIONS 13: what is no CMP gets one plain line of HTTP. */
 static void
 front_request(struct https_req *q, void *arg)
@@ -70,7 +125,7 @@ front_request(struct https_req *q, void *arg)
 	struct front *f = arg;
 	char profile[CMP_PROFILE_MAX];
 
-	if (brski_request(f, q))
+	if (front_over_share(f, q) || brski_request(f, q))
 		return;
 	if (!front_cmp_path(https_path(q), profile))
 		https_reply_text(q, 404, "nothing is served here");
@@ -98,7 +153,9 @@ front_listen(struct front *f, const char *addr, struct err *e)
 		.listen = addr,
 		.signer = f->r->signer,
 		.max_body = FRONT_BODY_MAX,
-		.max_conns = FRONT_CONNS_MAX,
+		.max_conns = (unsigned)f->r->conf.limits.connections,
+		.conns = &f->r->connections,
+		.gate = { front_enter, front_leave, f },
 	};
 
 	f->servers[f->n_servers] = https_open(f->loop, &c, front_request, f, e);

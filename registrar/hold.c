@@ -1,6 +1,9 @@
 #include "registrar/hold.h"
 
-bool
+#include "registrar/caps.h"
+
+/* Whether an answer can come before the hold time is over. */
+static bool
 hold_worth(const struct registrar *r, const struct outbox_entry *en,
     const struct https_req *q)
 {
@@ -19,6 +22,7 @@ hold_end(struct hold *h)
 	while (*p != h)
 		p = &(*p)->next;
 	*p = h->next;
+	caps_unhold(h->front->r->caps, https_peer_id(h->req));
 	https_on_gone(h->req, NULL, NULL);
 	timer_free(h->timer);
 	h->timer = NULL;
@@ -42,10 +46,13 @@ hold_gone(void *arg)
 	h->gone(h);
 }
 
-void
+bool
 hold_start(struct hold *h, struct front *f, struct https_req *q,
-    const struct digest *row)
+    const struct outbox_entry *en, const struct digest *row)
 {
+	if (!hold_worth(f->r, en, q) ||
+	    !caps_hold(f->r->caps, https_peer_id(q)))
+		return false;
 	h->front = f;
 	h->req = q;
 	h->row = *row;
@@ -54,6 +61,7 @@ hold_start(struct hold *h, struct front *f, struct https_req *q,
 	h->timer = timer_new(f->loop, hold_over, h);
 	timer_set(h->timer, f->r->conf.cmp.hold);
 	https_on_gone(q, hold_gone, h);
+	return true;
 }
 
 void

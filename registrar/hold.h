@@ -18,14 +18,14 @@ struct hold {
 	struct hold *next;
 };
 
-/* Whether an answer can come before the hold time is over: link up, nothing
- * there yet, client still there. */
-bool hold_worth(const struct registrar *r, const struct outbox_entry *en,
-    const struct https_req *q);
-/* Fills h (over and gone are set by the caller) and waits; exactly one of the
- * two is called, with h out of the list. */
-void hold_start(struct hold *h, struct front *f, struct https_req *q,
-    const struct digest *row);
+/*
+ * Fills h (over and gone are set by the caller) and waits; exactly one of the
+ * two is called, with h out of the list.  False, and nothing is waited for, if
+ * no answer can come before the hold time is over (link down, there already,
+ * client gone), or if the device has its share of requests held already.
+ */
+bool hold_start(struct hold *h, struct front *f, struct https_req *q,
+    const struct outbox_entry *en, const struct digest *row);
 /* The entry under this row moved. */
 void hold_wake(struct front *f, const struct digest *row);
 

@@ -42,6 +42,10 @@ struct reg_conf {
 		bool verify_voucher, nonceless, enrol_without_voucher;
 		uint64_t retry_after; /* milliseconds */
 	} brski;
+	struct {
+		uint64_t connections; /* in all */
+		uint64_t device_connections, device_requests, device_held;
+	} limits;
 	uint64_t deadline; /* milliseconds */
 	uint64_t per_device_hour;
 };

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/pki/certfacts.h"
 #include "common/sys/daemon.h"
+#include "registrar/caps.h"
 #include "registrar/carry.h"
 #include "registrar/control_api.h"
 #include "registrar/control_json.h"
@@ -191,10 +192,26 @@ open_bases(struct registrar *r, struct err *e)
 	return 0;
 }
 
+static void
+open_caps(struct registrar *r)
+{
+	struct caps_conf c = {
+		.connections = (unsigned)r->conf.limits.device_connections,
+		.requests = (unsigned)r->conf.limits.device_requests,
+		.held = (unsigned)r->conf.limits.device_held,
+		/* More than can be connected: room for a new one is never
+		 * missing. */
+		.devices = 2 * (unsigned)r->conf.limits.connections,
+	};
+
+	r->caps = caps_new(&c);
+}
+
 int
 registrar_open(struct registrar *r, struct err *e)
 {
 	r->started = clock_mono_ms();
+	open_caps(r);
 	if (open_outbox(r, e) == -1 || open_bases(r, e) == -1 ||
 	    carry_open(r, r->loops[0], &r->carry, e) == -1)
 		return -1;
@@ -233,6 +250,7 @@ registrar_close(struct registrar *r)
 	https_close(r->control);
 	for (size_t i = 0; i < r->n_bases; i++)
 		loop_free(r->loops[i]);
+	caps_free(r->caps);
 	for (size_t i = 0; i < r->n_services; i++)
 		X509_free(r->services[i].cert);
 	free(r->services);

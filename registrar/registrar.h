@@ -19,6 +19,7 @@
 
 struct front;
 struct carry;
+struct caps;
 
 /* A service as the registrar knows it. */
 struct service {
@@ -33,6 +34,7 @@ struct service {
 struct metrics {
 	atomic_ullong accepted, refused, vouchers_issued, vouchers_withheld;
 	atomic_ullong voucher_status_failed, enrol_status_failed;
+	atomic_ullong connections_over, requests_over; /* a device's share */
 };
 
 struct registrar {
@@ -46,6 +48,8 @@ struct registrar {
 	size_t n_services;
 	uint8_t nonce_key[REG_NONCE_KEY];
 	struct outbox *outbox;
+	struct caps *caps;
+	atomic_uint connections; /* of pledges, on all bases */
 	size_t n_bases;
 	struct loop *loops[REG_BASES_MAX];
 	struct front *fronts[REG_BASES_MAX];

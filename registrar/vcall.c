@@ -321,13 +321,10 @@ vcall_hold_gone(struct hold *h)
 static void
 vcall_wait(struct vcall *c)
 {
-	if (!hold_worth(c->r, &c->entry, c->q)) {
-		vcall_by_state(c);
-		return;
-	}
 	c->hold.over = vcall_hold_over;
 	c->hold.gone = vcall_hold_gone;
-	hold_start(&c->hold, c->f, c->q, &c->row);
+	if (!hold_start(&c->hold, c->f, c->q, &c->entry, &c->row))
+		vcall_by_state(c);
 }
 
 /* ---- accepting -------------------------------------------------------- */
