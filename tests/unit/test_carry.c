@@ -63,7 +63,7 @@ hello_tells_what_we_remember(void **state)
 	    fwd.hello.site_epoch, outbox_epoch(g->r.outbox), ENTRY_EPOCH_LEN);
 	memcpy(nonce, fwd.hello.nonce, sizeof(nonce));
 	fwd_greet(&fwd);
-	fwd_custody(&fwd, 1);
+	assert_int_equal(fwd_custody(&fwd), 1);
 	fwd_settle(&fwd);
 	/* Another nonce each time, and the receipt is remembered. */
 	assert_memory_not_equal(fwd.hello.nonce, nonce, sizeof(nonce));
@@ -147,7 +147,7 @@ a_memory_ahead_of_ours_is_an_alarm(void **state)
 	enrol(g, "a", &request);
 	fwd_ready(&fwd);
 	assert_int_equal(reg_logged(g, "rolled-back"), 0);
-	fwd_custody(&fwd, 1);
+	assert_int_equal(fwd_custody(&fwd), 1);
 	fwd_settle(&fwd);
 	h = fwd_mirror(&fwd);
 	h.site_next_id = fwd.hello.site_next_id + 1;
@@ -231,7 +231,7 @@ each_service_gets_its_kind(void **state)
 	fwd_ready(&masa);
 	enrol(g, "a", &request);
 	fwd_ready(&fwd);
-	fwd_custody(&fwd, 1);
+	assert_int_equal(fwd_custody(&fwd), 1);
 	fwd_link(&masa, false);
 	fwd_link(&masa, true);
 	fwd_expect(&masa, FRAME_HELLO);
@@ -339,7 +339,7 @@ answers_are_got_and_asked_for_again(void **state)
 	fwd_ready(&fwd);
 	assert_int_equal(fwd.f.u.pull.since, 0);
 	assert_string_equal(fwd.f.u.pull.site, LAB_SITE);
-	fwd_custody(&fwd, 1);
+	assert_int_equal(fwd_custody(&fwd), 1);
 	fwd_issue(&fwd, &request, &x, &answer);
 	fwd_answer(&fwd, 1, BATCH_ANSWERED, buf_bytes(&answer));
 	fwd_expect(&fwd, FRAME_GOT);
