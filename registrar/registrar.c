@@ -92,6 +92,8 @@ configure_trust(struct registrar *r, struct err *e)
 	for (size_t i = 0; i < r->conf.vendors.n; i++)
 		if (configure_vendor(r, &v[i], e) == -1)
 			return -1;
+	/* A device that asks a hundred times is verified once. */
+	trust_remember(r->vendors);
 	if (trust_add_file(r->domain, "domain", r->conf.domain_ca, e) == -1)
 		return -1;
 	for (int i = 0; i < sk_X509_num(r->signer->chain); i++)

@@ -13,6 +13,7 @@
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
 #include "common/pki/sign.h"
+#include "common/pki/trust_memo.h"
 
 #define UNTRUSTED_MAX	LIMIT_CHAIN_GIVEN
 #define DENYLIST_MAX	((size_t)LIMIT_DENY_FILE)
@@ -35,6 +36,7 @@ struct trust {
 	STACK_OF(X509) * anchors;
 	char **names; /* of the anchor at the same place */
 	STACK_OF(X509) * intermediates;
+	struct trust_memo *memo; /* NULL: nothing is remembered */
 };
 
 struct trust *
@@ -60,6 +62,7 @@ trust_free(struct trust *t)
 	for (i = 0; i < sk_X509_num(t->anchors); i++)
 		free(t->names[i]);
 	free(t->names);
+	trust_memo_free(t->memo);
 	X509_STORE_free(t->store);
 	x509s_free(t->anchors);
 	x509s_free(t->intermediates);
@@ -146,6 +149,12 @@ const STACK_OF(X509) * trust_anchors(const struct trust *t)
 	return t->anchors;
 }
 
+void
+trust_remember(struct trust *t)
+{
+	t->memo = trust_memo_new();
+}
+
 static int
 distrust(struct err *e, X509 *x, const char *why)
 {
@@ -224,18 +233,31 @@ say_why(X509_STORE_CTX *ctx, X509 *leaf, struct err *e)
 			      : X509_verify_cert_error_string(code));
 }
 
-int
-trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
-    uint64_t at, const char **ret_name, STACK_OF(X509) * *ret_chain,
-    struct err *e)
+/* Nothing in it ends while it is remembered. */
+static bool
+outlasts_memo(const STACK_OF(X509) * chain, uint64_t at)
+{
+	time_t end = (time_t)(at + LIMIT_CHAIN_REMEMBERED);
+	int i;
+
+	for (i = 0; at != 0 && i < sk_X509_num(chain); i++)
+		if (X509_cmp_time(
+			X509_get0_notAfter(sk_X509_value(chain, i)), &end) != 1)
+			return false;
+	return true;
+}
+
+/* The anchor's place, or -1 with the reason. */
+static int
+verify(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
+    uint64_t at, STACK_OF(X509) * *ret_chain, struct err *e)
 {
 	AUTO(X509S_BORROWED) all = NULL;
 	AUTO(X509_STORE_CTX) ctx = NULL;
 	STACK_OF(X509) * chain;
+	struct digest id;
 	int anchor;
 
-	if (check_limits(leaf, untrusted, e) == -1)
-		return -1;
 	all = gather(t, untrusted);
 	ctx = X509_STORE_CTX_new();
 	if (ctx == NULL || X509_STORE_CTX_init(ctx, t->store, leaf, all) != 1)
@@ -250,9 +272,35 @@ trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
 	anchor = find_anchor(t, sk_X509_value(chain, sk_X509_num(chain) - 1));
 	if (anchor == -1)
 		return distrust(e, leaf, "chain ends at no anchor");
-	*ret_name = t->names[anchor];
+	if (t->memo != NULL && outlasts_memo(chain, at)) {
+		id = cert_digest(leaf);
+		trust_memo_keep(t->memo, &id, at, anchor);
+	}
 	if (ret_chain != NULL)
 		*ret_chain = X509_STORE_CTX_get1_chain(ctx);
+	return anchor;
+}
+
+int
+trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
+    uint64_t at, const char **ret_name, STACK_OF(X509) * *ret_chain,
+    struct err *e)
+{
+	struct digest id;
+	int anchor;
+
+	if (check_limits(leaf, untrusted, e) == -1)
+		return -1;
+	if (t->memo != NULL && ret_chain == NULL) {
+		id = cert_digest(leaf);
+		if (trust_memo_find(t->memo, &id, at, &anchor)) {
+			*ret_name = t->names[anchor];
+			return 0;
+		}
+	}
+	if ((anchor = verify(t, leaf, untrusted, at, ret_chain, e)) == -1)
+		return -1;
+	*ret_name = t->names[anchor];
 	return 0;
 }
 

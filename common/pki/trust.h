@@ -27,6 +27,15 @@ int trust_add_intermediate(struct trust *t, X509 *x, struct err *e) WARN_UNUSED;
 	LIMIT_CHAIN_DEPTH /* certificates between leaf and anchor, both excluded */
 
 /*
+ * From now on trust_check, asked without ret_chain, remembers for
+ * LIMIT_CHAIN_REMEMBERED seconds which leaves chained (a few hundred; never a
+ * failure: with other sub-CAs at hand the same leaf may chain).  A chain in
+ * which anything ends before that is not remembered.  Deny lists are no part of
+ * it.  Before other threads use t.
+ */
+void trust_remember(struct trust *t);
+
+/*
  * Verifies that leaf chains to an anchor at time `at` (seconds; 0 skips the
  * dates, for a clock of quality none).  untrusted may be NULL.  Keys of the
  * chain pass key_check first; purpose is any; KU digitalSignature of the leaf

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/limits.h"
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
@@ -543,6 +545,104 @@ listed_certificates_are_denied(void **state)
 	}
 }
 
+/* Believed without what its chain needs: it was remembered. */
+static bool
+remembered(const struct trust *t, X509 *x, uint64_t at)
+{
+	const char *name = NULL;
+	struct err e = ERR_INIT;
+
+	if (trust_check(t, x, NULL, at, &name, NULL, &e) == -1)
+		return false;
+	assert_string_equal(name, "vendor");
+	return true;
+}
+
+static void
+what_chained_is_remembered_for_a_while(void **state)
+{
+	static const struct {
+		const char *what;
+		uint64_t kept_at, at;
+		bool want;
+	} cases[] = {
+		{ "at once", NOW, NOW, true },
+		{ "a minute later", NOW, NOW + LIMIT_CHAIN_REMEMBERED, true },
+		{ "more than that", NOW, NOW + LIMIT_CHAIN_REMEMBERED + 1,
+		    false },
+		{ "the clock was set back", NOW, NOW - 1, false },
+		{ "dates were not judged then", 0, NOW, false },
+		{ "dates are not to be judged now", NOW, 0, false },
+		{ "never judged", 0, 0, true },
+	};
+	AUTO(X509S) sent = stack_of(sub.x, NULL);
+	const char *name;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		AUTO(trust) t = trust_in(root.x);
+
+		trust_remember(t);
+		/* Not yet; and that it failed is not remembered. */
+		assert_false(remembered(t, leaf.x, cases[i].kept_at));
+		assert_int_equal(trust_check(t, leaf.x, sent, cases[i].kept_at,
+				     &name, NULL, &e),
+		    0);
+		if (remembered(t, leaf.x, cases[i].at) != cases[i].want)
+			fail_msg("%s", cases[i].what);
+		/* Who wants the chain has it built. */
+		assert_refused(t, leaf.x, NULL, cases[i].at, "");
+	}
+}
+
+static void
+what_ends_soon_is_not_remembered(void **state)
+{
+	AUTO_NODE soon_sub = MAKE("soon", &root, CA, .not_after = NOW + 30);
+	AUTO_NODE below = MAKE("leaf", &soon_sub, EE);
+	AUTO_NODE soon = MAKE("leaf", &sub, EE, .not_after = NOW + 30);
+	AUTO(trust) t = trust_in(root.x);
+	AUTO(X509S) sent = stack_of(sub.x, soon_sub.x, NULL);
+
+	(void)state;
+	trust_remember(t);
+	assert_believed(t, below.x, sent, NOW);
+	assert_false(remembered(t, below.x, NOW));
+	assert_believed(t, soon.x, sent, NOW);
+	assert_false(remembered(t, soon.x, NOW));
+	/* Without dates nothing ends. */
+	assert_believed(t, soon.x, sent, 0);
+	assert_true(remembered(t, soon.x, 0));
+}
+
+/* What it is for.  The factor is far below what is usual. */
+static void
+what_is_remembered_is_cheap(void **state)
+{
+	AUTO(X509S) sent = stack_of(sub.x, NULL);
+	uint64_t took[2];
+	const char *name;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		AUTO(trust) t = trust_in(root.x);
+		uint64_t began = clock_mono_ms();
+
+		if (i == 1)
+			trust_remember(t);
+		for (int n = 0; n < 400; n++)
+			assert_int_equal(
+			    trust_check(t, leaf.x, sent, NOW, &name, NULL, &e),
+			    0);
+		took[i] = clock_mono_ms() - began;
+	}
+	print_message("400 chains: %u ms, remembered %u ms\n",
+	    (unsigned)took[0], (unsigned)took[1]);
+	assert_true(took[1] * 3 < took[0]);
+}
+
 int
 main(void)
 {
@@ -564,6 +664,9 @@ main(void)
 		cmocka_unit_test(anchors_come_from_a_file),
 		cmocka_unit_test(deny_list_refuses_malformed_lines),
 		cmocka_unit_test(listed_certificates_are_denied),
+		cmocka_unit_test(what_chained_is_remembered_for_a_while),
+		cmocka_unit_test(what_ends_soon_is_not_remembered),
+		cmocka_unit_test(what_is_remembered_is_cheap),
 	};
 
 	return cmocka_run_group_tests(tests, make_chain, free_chain);
