@@ -20,6 +20,7 @@ int init_ra_command(int argc, char **argv);
 int init_site_command(int argc, char **argv);
 int queue_list_command(int argc, char **argv);
 int queue_show_command(int argc, char **argv);
+int limits_command(int argc, char **argv);
 int voucher_prefetch_command(int argc, char **argv);
 int voucher_list_command(int argc, char **argv);
 int voucher_export_command(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "voucher export", "write one to a file", voucher_export_command },
 	{ "voucher import", "hand one in that came by another way",
 	    voucher_import_command },
+	{ "limits", "what is too much, and what happens then", limits_command },
 	{ "demo", "a device joins across a dead link, on this machine",
 	    demo_command },
 	{ "demo link", "up or down, in a demo that was kept",

@@ -1,12 +1,13 @@
 #include "masa-client/masa.h"
 
 #include "common/base/file.h"
+#include "common/base/limits.h"
 #include "common/service/control_api.h"
 #include "common/sys/control_json.h"
 #include "masa-client/asker.h"
 #include "masa-client/judge.h"
 
-#define ANCHORS_MAX (256 * 1024)
+#define ANCHORS_MAX LIMIT_MASA_ANCHORS
 
 /* ---- configuration ----------------------------------------------------- */
 

@@ -2,10 +2,12 @@
 #ifndef WAYBILL_MASA_CLIENT_TARGET_H
 #define WAYBILL_MASA_CLIENT_TARGET_H
 
+#include "common/base/limits.h"
 #include "masa-client/masa_conf.h"
 
 #define TARGET_HOST_MAX 256
-#define TARGET_URL_MAX	400 /* of what an IDevID or configuration says */
+#define TARGET_URL_MAX \
+	LIMIT_MASA_URL /* of what an IDevID or configuration says */
 
 struct target {
 	char host[TARGET_HOST_MAX]; /* without brackets */

@@ -8,7 +8,6 @@
 #define WAYBILL_BASE_LIMITS_H
 
 #include <stddef.h>
-#include "common/base/buf.h"
 
 /* LIMIT_<first> is the value; then its name, the value, its unit, what happens
  * to what is beyond it, where. */
@@ -134,6 +133,14 @@
 	    "closed", "common/sys/https") \
 	X(CONTROL_LIST, "control.list", 1000, "entries", \
 	    "cut, and said so", "registrar/control_api") \
+	X(SERVICE_BODY, "control.service-body", 4096, "octets", \
+	    "413", "common/service/service") \
+	X(SERVICE_LIST, "control.service-list", 1000, "cases", \
+	    "cut, and said so", "common/service/control_api") \
+	X(MASA_ANCHORS, "masa.anchors", 256 * 1024, "octets of a file", \
+	    "exit 78", "masa-client/masa") \
+	X(MASA_URL, "masa.url", 400, "octets", \
+	    "not asked", "masa-client/target") \
 	X(CONTROL_SERIALS, "control.serials", 1000, "devices of a prefetch", \
 	    "400", "registrar/control_voucher") \
 	X(CONF_FILE, "configuration.file", 256 * 1024, "octets", \
@@ -164,8 +171,5 @@ struct limit {
 
 extern const struct limit limit_table[];
 extern const size_t limit_count;
-
-/* The rows of a table in the manner of Markdown, with its two lines of head. */
-void limits_format(struct buf *out);
 
 #endif

@@ -2,11 +2,12 @@
 
 #include <string.h>
 #include <unistd.h>
+#include "common/base/limits.h"
 #include "common/base/str.h"
 #include "common/service/pulls.h"
 #include "common/sys/control_json.h"
 
-#define LIST_MAX 1000
+#define LIST_MAX LIMIT_SERVICE_LIST
 
 static json_t *
 json_time(uint64_t seconds)

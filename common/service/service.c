@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/pki/certfacts.h"
 #include "common/service/control_api.h"
@@ -10,7 +11,7 @@
 #include "common/service/pulls.h"
 #include "common/sys/daemon.h"
 
-#define CONTROL_BODY_MAX 4096
+#define CONTROL_BODY_MAX LIMIT_SERVICE_BODY
 #define CONTEXTS_SPARE	 16
 #define CONTEXTS_MAX	 1024
 
