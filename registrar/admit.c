@@ -117,6 +117,9 @@ admit_check(const struct registrar *r, struct admit *a, struct err *e)
 	if (cert_is_ca(a->signer))
 		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
 		    "the signer is a CA, not a device");
+	if (!cert_may_be_client(a->signer))
+		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+		    "RFC 5280 4.2.1.12: extendedKeyUsage without clientAuth");
 	/* RFC 8995 2.3.1: the IDevID's subject names the device. */
 	if (cert_subject_serial(a->signer, a->serial, e) == -1) {
 		e->kind = ERR_POLICY;

@@ -252,6 +252,14 @@ cert_may_sign(X509 *x)
 }
 
 bool
+cert_may_be_client(X509 *x)
+{
+	/* All bits if absent. */
+	return (X509_get_extended_key_usage(x) &
+		   (XKU_SSL_CLIENT | XKU_ANYEKU)) != 0;
+}
+
+bool
 cert_is_ca(X509 *x)
 {
 	/* The other values stand for guesses from before basicConstraints. */

@@ -29,6 +29,9 @@ bool cert_has_cmcra(X509 *x);
 bool cert_has_eku(X509 *x, int nid);
 /* keyUsage present without digitalSignature: false (RFC 9483 3.5). */
 bool cert_may_sign(X509 *x);
+/* extendedKeyUsage present with neither clientAuth nor anyExtendedKeyUsage:
+ * false (RFC 5280 4.2.1.12). */
+bool cert_may_be_client(X509 *x);
 bool cert_is_ca(X509 *x);
 /* SHA-256 over the CBOR array [issuer DER, serial number octets, profile]:
  * the device key of DESIGN section 7. */
