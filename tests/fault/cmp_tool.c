@@ -53,7 +53,7 @@ message_load(const char *path, struct cmp_msg **ret, struct err *e)
 static const struct {
 	const char *name;
 	enum cmp_body type;
-	const char *empty; /* the body's octets, in hex */
+	const char *hex; /* the body's octets; NULL: made */
 } bodies[] = {
 	{ "ir", CMP_IR, NULL },
 	{ "cr", CMP_CR, NULL },
@@ -62,7 +62,18 @@ static const struct {
 	{ "pollreq", CMP_POLLREQ, NULL },
 	{ "rr", CMP_RR, "ab023000" },
 	{ "genm", CMP_GENM, "b5023000" },
+	{ "certconf", CMP_CERTCONF,
+	    "b8293027302504200000000000000000000000000000000000000000000000000"
+	    "000000000000000020100" },
 };
+
+static int
+body_of_hex(const char *hex, struct buf *out, struct err *e)
+{
+	size_t n = strlen(hex) / 2;
+
+	return hex_parse(hex, buf_grow(out, n), n, e);
+}
 
 static int
 make_body(const char *name, struct buf *out, struct err *e)
@@ -75,8 +86,8 @@ make_body(const char *name, struct buf *out, struct err *e)
 		i++;
 	if (i == NELEMS(bodies))
 		return err_set(e, ERR_USAGE, "no body %s is made here", name);
-	if (bodies[i].empty != NULL)
-		return hex_parse(bodies[i].empty, buf_grow(out, 4), 4, e);
+	if (bodies[i].hex != NULL)
+		return body_of_hex(bodies[i].hex, out, e);
 	if (bodies[i].type == CMP_P10CR)
 		return cmp_body_p10cr(key, subject, out, e);
 	if (bodies[i].type != CMP_POLLREQ)
