@@ -113,10 +113,11 @@ call_by_state(struct call *c)
 }
 
 static void
-call_log_accepted(struct call *c)
+call_note_accepted(struct call *c)
 {
 	char id[ENTRY_ID_TEXT];
 
+	atomic_fetch_add(&c->r->metrics.accepted, 1);
 	log_event(LOG_INFO, "queue.accepted", "id", "%s",
 	    entry_id_format(id, outbox_epoch(c->r->outbox), c->entry.id),
 	    "device", "%s", c->admit.serial, "vendor", "%s", c->admit.vendor,
@@ -139,7 +140,7 @@ call_accepted(struct outbox_accept *a, const struct err *e)
 	}
 	c->entry = a->entry;
 	if (!a->replay)
-		call_log_accepted(c);
+		call_note_accepted(c);
 	call_hold(c, &c->row, call_by_state);
 }
 

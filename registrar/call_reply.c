@@ -30,6 +30,7 @@ call_fail_http(
 {
 	struct buf line AUTO_BUF = { 0 };
 
+	atomic_fetch_add(&c->r->metrics.refused, 1);
 	buf_printf(&line, "%s\n", why);
 	https_reply(c->q,
 	    &(struct https_answer){ .status = status,
@@ -84,8 +85,9 @@ call_send(struct call *c, struct bytes body, bool chained, bool close)
 }
 
 static void
-call_log_refused(struct call *c, const struct err *e)
+call_note_refused(struct call *c, const struct err *e)
 {
+	atomic_fetch_add(&c->r->metrics.refused, 1);
 	log_err(LOG_WARN, "cmp.refused", e, "what", "%s",
 	    cmp_body_name(cmp_body(c->m)), "device", "%s",
 	    c->admit.serial[0] != '\0' ? c->admit.serial : NULL, "from", "%s",
@@ -97,7 +99,7 @@ call_error(struct call *c, const struct err *e)
 {
 	struct buf body AUTO_BUF = { 0 };
 
-	call_log_refused(c, e);
+	call_note_refused(c, e);
 	cmp_body_error(CMP_REJECTION, err_cmp_fail(e), e->msg, &body);
 	call_send(c, buf_bytes(&body), false, true);
 }
@@ -108,7 +110,7 @@ call_rejection(struct call *c, const struct err *e)
 	struct buf body AUTO_BUF = { 0 };
 	enum cmp_body type = cmp_body(c->m);
 
-	call_log_refused(c, e);
+	call_note_refused(c, e);
 	cmp_body_rejection(
 	    type, type == CMP_P10CR ? -1 : 0, err_cmp_fail(e), e->msg, &body);
 	call_send(c, buf_bytes(&body), false, true);
@@ -311,7 +313,7 @@ call_ended(struct call *c)
 		call_error(c, &e); /* a dead entry may have no octets left */
 	} else {
 		type = cmp_body(first);
-		call_log_refused(c, &e);
+		call_note_refused(c, &e);
 		cmp_body_rejection(
 		    type, type == CMP_P10CR ? -1 : 0, e.fail, e.msg, &body);
 		call_send(c, buf_bytes(&body), false, true);
