@@ -8,6 +8,7 @@
 
 #include "common/link/wire.h"
 #include "common/sys/conf.h"
+#include "common/sys/sandbox.h"
 
 #define FWD_UID_OWN UINT32_MAX /* no uid was configured: our own */
 
@@ -32,6 +33,9 @@ struct fwd_conf {
 };
 
 extern const struct conf_item fwd_conf_table[];
+
+/* What the forwarder needs once it is open. */
+extern const struct sandbox fwd_sandbox;
 
 struct lane;
 

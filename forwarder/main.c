@@ -15,6 +15,14 @@ print_config(struct forwarder *f, const char *path)
 	return fflush(stdout) == 0 ? 0 : err_exit_code(ERR_LOCAL);
 }
 
+static int
+check(const struct forwarder *f, const struct daemon_opts *opts)
+{
+	daemon_check_sandbox(opts, &fwd_sandbox);
+	return daemon_check_ok(
+	    "site %s, %zu services", f->conf.site, f->conf.services.n);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -33,9 +41,10 @@ main(int argc, char **argv)
 	else if (forwarder_identify(&f, &e) == -1)
 		rc = daemon_fail(&e);
 	else if (opts.check)
-		rc = daemon_check_ok(
-		    "site %s, %zu services", f.conf.site, f.conf.services.n);
-	else if (forwarder_open(&f, &e) == -1 || forwarder_run(&f, &e) == -1)
+		rc = check(&f, &opts);
+	else if (forwarder_open(&f, &e) == -1 ||
+	    daemon_confine(&opts, &fwd_sandbox, &e) == -1 ||
+	    forwarder_run(&f, &e) == -1)
 		rc = daemon_fail(&e);
 	forwarder_close(&f);
 	return rc;

@@ -24,6 +24,7 @@ int
 main(int argc, char **argv)
 {
 	static struct masa m;
+	struct sandbox box;
 	struct daemon_opts opts = { 0 };
 	struct err e = ERR_INIT;
 
@@ -36,11 +37,15 @@ main(int argc, char **argv)
 		return print_config(&m, opts.conf);
 	if (masa_load(&m, &e) == -1)
 		return fail(&m, &e);
-	if (opts.check)
+	masa_conf_sandbox(&m.conf, &box);
+	if (opts.check) {
+		daemon_check_sandbox(&opts, &box);
 		return daemon_check_ok("service %s, %zu vendors, %zu sites",
 		    m.conf.service.name, m.conf.vendors.n,
 		    sites_count(m.service.sites));
-	if (masa_open(&m, &e) == -1 || masa_run(&m, &e) == -1)
+	}
+	if (masa_open(&m, &e) == -1 || daemon_confine(&opts, &box, &e) == -1 ||
+	    masa_run(&m, &e) == -1)
 		return fail(&m, &e);
 	masa_close(&m);
 	return 0;

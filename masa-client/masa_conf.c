@@ -115,3 +115,27 @@ const struct conf_item masa_conf_table[] = {
 	    .help = "towards MASAs" },
 	{ .key = NULL },
 };
+
+/* libcurl reads what the system believes when it connects. */
+static void
+allow_anchors(const struct masa_conf *c, struct sandbox *s)
+{
+	static const char *const folders[] = { "/etc/ssl/certs",
+		"/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates" };
+	const struct masa_vendor *v = c->vendors.v;
+	bool system = false;
+
+	for (size_t i = 0; i < c->vendors.n; i++)
+		system |= v[i].tls_anchor == NULL;
+	for (size_t i = 0; system && i < NELEMS(folders); i++)
+		sandbox_allow(s, SANDBOX_READ, folders[i]);
+}
+
+void
+masa_conf_sandbox(const struct masa_conf *c, struct sandbox *ret)
+{
+	service_conf_sandbox(&c->service, ret);
+	ret->may |= SANDBOX_DIAL | SANDBOX_RESOLVE;
+	allow_anchors(c, ret);
+}

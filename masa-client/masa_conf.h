@@ -24,4 +24,7 @@ struct masa_conf {
 
 extern const struct conf_item masa_conf_table[];
 
+/* What the MASA client needs once it is open; the paths are c's. */
+void masa_conf_sandbox(const struct masa_conf *c, struct sandbox *ret);
+
 #endif

@@ -75,11 +75,15 @@ proxy_print(struct proxy *p, const char *path)
 	return fflush(stdout) == 0 ? 0 : err_exit_code(ERR_LOCAL);
 }
 
+/* It opens no file and makes no thread: the registrar's name was looked up. */
+static const struct sandbox box = { .may = SANDBOX_SERVE | SANDBOX_DIAL };
+
 static int
-proxy_check(const struct proxy *p)
+proxy_check(const struct proxy *p, const struct daemon_opts *o)
 {
 	char host[ADDRESS_TEXT];
 
+	daemon_check_sandbox(o, &box);
 	return daemon_check_ok("%zu addresses, relayed to %s port %u",
 	    p->conf.listen.n, address_host(host, &p->registrar),
 	    address_port(&p->registrar));
@@ -176,8 +180,9 @@ main(int argc, char **argv)
 	if (proxy_resolve(&p, &e) == -1)
 		return daemon_fail(&e);
 	if (o.check)
-		return proxy_check(&p);
-	if (proxy_open(&p, &e) == -1 || proxy_run(&p, &e) == -1)
+		return proxy_check(&p, &o);
+	if (proxy_open(&p, &e) == -1 || daemon_confine(&o, &box, &e) == -1 ||
+	    proxy_run(&p, &e) == -1)
 		return daemon_fail(&e);
 	return 0;
 }

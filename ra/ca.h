@@ -2,26 +2,30 @@
  * The CA's key lives in a child process that does nothing but sign what the RA
  * hands it: one socket pair, {intent id, TBS} in, signature out.  The child is
  * forked before anything else exists, so that it shares no store, no wire and
- * no secret with us.  Its death is the RA's.
+ * no secret with us.  Once it has the key it may read, write, compute and end.
+ * Its death is the RA's.
  */
 #ifndef WAYBILL_RA_CA_H
 #define WAYBILL_RA_CA_H
 
 #include "common/pki/ossl.h"
 #include "common/sys/loop.h"
+#include "common/sys/sandbox.h"
 
 struct ca;
 
 /*
  * Forks the child, which reads the key, compares it with the certificate and
- * gives up its privileges to gain any.  Waits for its word (a few
+ * enters its sandbox, unless told not to.  Waits for its word (a few
  * milliseconds).  ERR_CONF or what reading the key gave.  Only while this
  * process has one thread.
  */
-int ca_start(const char *key_path, X509 *issuer, struct ca **ret,
-    struct err *e) WARN_UNUSED;
+int ca_start(const char *key_path, X509 *issuer, bool no_sandbox,
+    struct ca **ret, struct err *e) WARN_UNUSED;
 /* Lets the child go (it ends when our end is closed) and waits for it. */
 void ca_stop(struct ca *c);
+/* What the child needs once it has the key. */
+extern const struct sandbox ca_sandbox;
 AUTO_DEFINE(ca, struct ca, ca_stop);
 
 /* on_signed(arg, id, sig): the answer to ca_sign, in order; on_death(arg): the

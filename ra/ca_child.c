@@ -105,8 +105,8 @@ child_serve(int fd, EVP_PKEY *key)
 	}
 }
 
-/* Nothing of ours is left open but the pipe and stderr, nothing can be gained
- * by running another program, and nobody reads our memory. */
+/* Before the key: nothing of ours is left open but the pipe and stderr, nothing
+ * can be gained by running another program, and nobody reads our memory. */
 static void
 child_confine(int *fd)
 {
@@ -119,24 +119,42 @@ child_confine(int *fd)
 	if (dup2(*fd, STDIN_FILENO) == STDIN_FILENO)
 		*fd = STDIN_FILENO;
 	close_range(3, ~0u, 0);
-	prctl(PR_SET_DUMPABLE, 0);
+	sandbox_hide_memory();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &none);
 	setrlimit(RLIMIT_NPROC, &none);
 }
 
+static EVP_PKEY *
+child_load(const char *key_path, X509 *issuer, struct err *e)
+{
+	AUTO(EVP_PKEY) key = ossl_load_key(key_path, e);
+
+	if (key == NULL)
+		return NULL;
+	if (X509_check_private_key(issuer, key) != 1) {
+		err_set(e, ERR_CONF,
+		    "ca: %s is not the key of the issuing certificate",
+		    key_path);
+		return NULL;
+	}
+	return STEAL(key);
+}
+
+/* No bit: read, write, memory, and the end. */
+const struct sandbox ca_sandbox = { .may = 0 };
+
 static _Noreturn void
-child_run(int fd, const char *key_path, X509 *issuer)
+child_run(int fd, const char *key_path, X509 *issuer, bool no_sandbox)
 {
 	AUTO(EVP_PKEY) key = NULL;
+	struct sandbox_report report;
 	struct err e = ERR_INIT;
 
 	child_confine(&fd);
-	key = ossl_load_key(key_path, &e);
-	if (key != NULL && X509_check_private_key(issuer, key) != 1)
-		err_set(&e, ERR_CONF,
-		    "ca: %s is not the key of the issuing certificate",
-		    key_path);
+	key = child_load(key_path, issuer, &e);
+	if (key != NULL && !no_sandbox &&
+	    sandbox_enter(&ca_sandbox, &report, &e) == -1)
+		err_prefix(&e, "ca");
 	if (e.kind == ERR_NONE &&
 	    message_send(fd, 0, false, bytes_of(NULL, 0), 0) == 0)
 		child_serve(fd, key);
@@ -167,7 +185,8 @@ child_await(int fd, struct err *e)
 }
 
 int
-ca_start(const char *key_path, X509 *issuer, struct ca **ret, struct err *e)
+ca_start(const char *key_path, X509 *issuer, bool no_sandbox, struct ca **ret,
+    struct err *e)
 {
 	AUTO(ca) c = NULL;
 	int fds[2];
@@ -181,7 +200,7 @@ ca_start(const char *key_path, X509 *issuer, struct ca **ret, struct err *e)
 		return err_errno(e, ERR_LOCAL, "ca: fork");
 	}
 	if (pid == 0)
-		child_run(fds[1], key_path, issuer);
+		child_run(fds[1], key_path, issuer, no_sandbox);
 	close(fds[1]);
 	c = xcalloc(1, sizeof(*c));
 	c->fd = fds[0];

@@ -23,6 +23,7 @@ int
 main(int argc, char **argv)
 {
 	static struct ra r;
+	struct sandbox box;
 	struct daemon_opts opts = { 0 };
 	struct err e = ERR_INIT;
 
@@ -34,15 +35,18 @@ main(int argc, char **argv)
 	if (opts.print_config)
 		return print_config(&r, opts.conf);
 	/* The CA child is forked while there is nothing to share with it. */
-	if (ra_start_ca(&r, &e) == -1 || ra_load(&r, &e) == -1)
+	if (ra_start_ca(&r, opts.no_sandbox, &e) == -1 || ra_load(&r, &e) == -1)
 		return fail(&r, &e);
+	ra_conf_sandbox(&r.conf, &box);
 	if (opts.check) {
+		daemon_check_sandbox(&opts, &box);
 		ca_stop(r.ca);
 		return daemon_check_ok("service %s, %zu vendors, %zu sites",
 		    r.conf.service.name, r.conf.vendors.n,
 		    sites_count(r.service.sites));
 	}
-	if (ra_open(&r, &e) == -1 || ra_run(&r, &e) == -1)
+	if (ra_open(&r, &e) == -1 || daemon_confine(&opts, &box, &e) == -1 ||
+	    ra_run(&r, &e) == -1)
 		return fail(&r, &e);
 	ra_close(&r);
 	return 0;

@@ -22,9 +22,9 @@ ra_configure(struct ra *r, const char *path, struct err *e)
 }
 
 int
-ra_start_ca(struct ra *r, struct err *e)
+ra_start_ca(struct ra *r, bool no_sandbox, struct err *e)
 {
-	return ca_start(r->conf.ca.key, ra_issuer(r), &r->ca, e);
+	return ca_start(r->conf.ca.key, ra_issuer(r), no_sandbox, &r->ca, e);
 }
 
 /* ---- keys and trust ---------------------------------------------------- */

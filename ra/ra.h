@@ -26,7 +26,8 @@ struct ra {
 
 /* main()'s steps, in this order. */
 int ra_configure(struct ra *r, const char *path, struct err *e) WARN_UNUSED;
-int ra_start_ca(struct ra *r, struct err *e) WARN_UNUSED; /* forks */
+int ra_start_ca(
+    struct ra *r, bool no_sandbox, struct err *e) WARN_UNUSED; /* forks */
 int ra_load(struct ra *r, struct err *e) WARN_UNUSED;
 int ra_open(struct ra *r, struct err *e) WARN_UNUSED;
 int ra_run(struct ra *r, struct err *e) WARN_UNUSED;

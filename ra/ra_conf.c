@@ -1,5 +1,7 @@
 #include "ra/ra_conf.h"
 
+#include <string.h>
+
 #define OFF(m) offsetof(struct ra_conf, m)
 
 static const char *const ca_kinds[] = { "local", NULL };
@@ -69,3 +71,34 @@ const struct conf_item ra_conf_table[] = {
 	    .help = "the certification authority" },
 	{ .key = NULL },
 };
+
+/* A key lies in the folder of this file, or below. */
+static bool
+is_near(const char *file, const char *key)
+{
+	const char *end = strrchr(file, '/');
+
+	return end == NULL || strncmp(file, key, (size_t)(end - file) + 1) == 0;
+}
+
+/* The deny list is read again, and editors replace files: so its folder is
+ * opened, but never one with keys.  There the file as it is must do. */
+static enum sandbox_access
+deny_list_access(const struct ra_conf *c)
+{
+	const char *const keys[] = { c->ca.key, c->service.key,
+		c->service.link.key, c->service.store.seal };
+
+	for (size_t i = 0; i < NELEMS(keys); i++)
+		if (is_near(c->deny_list, keys[i]))
+			return SANDBOX_READ;
+	return SANDBOX_REREAD;
+}
+
+void
+ra_conf_sandbox(const struct ra_conf *c, struct sandbox *ret)
+{
+	service_conf_sandbox(&c->service, ret);
+	if (c->deny_list != NULL)
+		sandbox_allow(ret, deny_list_access(c), c->deny_list);
+}

@@ -21,4 +21,7 @@ struct ra_conf {
 
 extern const struct conf_item ra_conf_table[];
 
+/* What the RA needs once it is open; the paths are c's. */
+void ra_conf_sandbox(const struct ra_conf *c, struct sandbox *ret);
+
 #endif

@@ -17,6 +17,7 @@ int
 main(int argc, char **argv)
 {
 	static struct registrar r;
+	struct sandbox box;
 	struct daemon_opts opts = { 0 };
 	struct err e = ERR_INIT;
 
@@ -27,10 +28,15 @@ main(int argc, char **argv)
 		return daemon_fail(&e);
 	if (opts.print_config)
 		return print_config(&r, opts.conf);
-	if (opts.check)
+	reg_conf_sandbox(&r.conf, &box);
+	if (opts.check) {
+		daemon_check_sandbox(&opts, &box);
 		return daemon_check_ok("site %s, %zu vendors, %zu services",
 		    r.conf.site, r.conf.vendors.n, r.n_services);
-	if (registrar_open(&r, &e) == -1 || registrar_run(&r, &e) == -1) {
+	}
+	if (registrar_open(&r, &e) == -1 ||
+	    daemon_confine(&opts, &box, &e) == -1 ||
+	    registrar_run(&r, &e) == -1) {
 		registrar_close(&r);
 		return daemon_fail(&e);
 	}

@@ -1,5 +1,8 @@
 #include "registrar/reg_conf.h"
 
+/* Sockets, the store and the bases beside connections of devices. */
+#define FILES_SPARE 512
+
 #define OFF(m) offsetof(struct reg_conf, m)
 
 static const char *const finals[] = { "reprotect", "relay", NULL };
@@ -269,3 +272,16 @@ const struct conf_item reg_conf_table[] = {
 	    .help = "new requests of one device in an hour" },
 	{ .key = NULL },
 };
+
+/* It dials nobody and reads no file again. */
+void
+reg_conf_sandbox(const struct reg_conf *c, struct sandbox *ret)
+{
+	*ret = (struct sandbox){
+		.may = SANDBOX_SERVE | SANDBOX_THREADS | SANDBOX_STORE |
+		    SANDBOX_FILES,
+		.files = c->limits.connections + FILES_SPARE,
+	};
+	sandbox_allow(ret, SANDBOX_WRITE, c->store.directory);
+	sandbox_allow(ret, SANDBOX_REMOVE, c->control.socket);
+}

@@ -3,6 +3,7 @@
 #define WAYBILL_REGISTRAR_REG_CONF_H
 
 #include "common/sys/conf.h"
+#include "common/sys/sandbox.h"
 
 enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY };
 
@@ -51,5 +52,9 @@ struct reg_conf {
 };
 
 extern const struct conf_item reg_conf_table[];
+
+/* What the registrar of this configuration needs once it is open; the paths
+ * are c's. */
+void reg_conf_sandbox(const struct reg_conf *c, struct sandbox *ret);
 
 #endif

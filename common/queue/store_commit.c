@@ -183,7 +183,8 @@ committer(void *arg)
 	return NULL;
 }
 
-/* Signals are for the loops. */
+/* Signals are for the loops, but for the one by which a sandbox reaches every
+ * thread. */
 int
 store_committer_start(struct store *s, struct err *e)
 {
@@ -192,6 +193,7 @@ store_committer_start(struct store *s, struct err *e)
 
 	s->readers_due = clock_mono_ms() + READERS_MS;
 	sigfillset(&all);
+	sigdelset(&all, SIGRTMIN);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&s->committer, NULL, committer, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -1,5 +1,11 @@
 #include "common/service/service_conf.h"
 
+#include <string.h>
+#include "common/base/str.h"
+
+#define IPC	     "ipc://"
+#define FILES_WANTED 4096 /* two a site, and what asks */
+
 #define OFF(m) offsetof(struct service_conf, m)
 
 const struct conf_item service_link_table[] = {
@@ -60,3 +66,21 @@ const struct conf_item service_control_table[] = {
 	    .help = "Unix socket for commands" },
 	{ .key = NULL },
 };
+
+/* Sites are read again, whoever comes; all else was read. */
+void
+service_conf_sandbox(const struct service_conf *c, struct sandbox *ret)
+{
+	*ret = (struct sandbox){
+		.may = SANDBOX_SERVE | SANDBOX_THREADS | SANDBOX_STORE |
+		    SANDBOX_FILES,
+		.files = FILES_WANTED,
+	};
+	sandbox_allow(ret, SANDBOX_READ, c->sites);
+	sandbox_allow(ret, SANDBOX_WRITE, c->store.directory);
+	sandbox_allow(ret, SANDBOX_REMOVE, c->control.socket);
+	for (size_t i = 0; i < c->listen.n; i++)
+		if (str_starts(c->listen.v[i], IPC))
+			sandbox_allow(
+			    ret, SANDBOX_REMOVE, c->listen.v[i] + strlen(IPC));
+}

@@ -3,6 +3,7 @@
 #define WAYBILL_SERVICE_SERVICE_CONF_H
 
 #include "common/sys/conf.h"
+#include "common/sys/sandbox.h"
 
 struct service_conf {
 	char *name;
@@ -23,6 +24,10 @@ struct service_conf {
 		char *socket;
 	} control;
 };
+
+/* What every service needs once it is open; programs add to it.  The paths are
+ * c's. */
+void service_conf_sandbox(const struct service_conf *c, struct sandbox *ret);
 
 extern const struct conf_item service_link_table[];
 extern const struct conf_item service_ipc_table[];

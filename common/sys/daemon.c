@@ -13,6 +13,8 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 
+#define OPTION_NO_SANDBOX 0x100 /* has no letter */
+
 static const char *daemon_name = "waybill";
 
 static const char *const level_names[] = { "alarm", "error", "warn", "info",
@@ -26,6 +28,8 @@ static const struct argp_option options[] = {
 	    "Print every value and where it comes from, then exit", 0 },
 	{ "log-level", 'l', "LEVEL", 0,
 	    "Log up to alarm, error, warn, info (default) or debug", 0 },
+	{ "no-sandbox", OPTION_NO_SANDBOX, NULL, 0,
+	    "Do not confine the process: for tests alone", 0 },
 	{ 0 }
 };
 
@@ -61,6 +65,9 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'l':
 		set_level(arg, state);
+		return 0;
+	case OPTION_NO_SANDBOX:
+		o->no_sandbox = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is not expected here", arg);
@@ -99,6 +106,8 @@ daemon_init(struct daemon_opts *o, const char *name, const char *sentence,
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* who reloads asks for it with loop_signal */
 	umask(077);
+	if (!o->no_sandbox)
+		sandbox_hide_memory();
 }
 
 /* One datagram, as sd_notify(3) describes it; '@' names an abstract socket. */
@@ -125,6 +134,56 @@ notify(const char *text, struct err *e)
 		return err_errno(e, ERR_LOCAL, "NOTIFY_SOCKET %s", path);
 	return 0;
 }
+
+/* ---- its sandbox ------------------------------------------------------- */
+
+static void
+say_sandbox(const struct sandbox *s, const struct sandbox_report *r)
+{
+	log_event(LOG_INFO, "sandbox.entered", "landlock", "%d", r->landlock,
+	    "calls", "%u", r->calls, NULL);
+	if (r->landlock == 0)
+		log_event(LOG_WARN, "sandbox.no-landlock", "reason", "%s",
+		    "this kernel has none: folders are not confined", NULL);
+	if (r->calls == 0)
+		log_event(LOG_WARN, "sandbox.no-seccomp", "reason", "%s",
+		    "a build with a sanitizer: calls are not confined", NULL);
+	if (r->files != 0)
+		log_event(LOG_WARN, "sandbox.few-files", "limit", "%llu",
+		    (unsigned long long)r->files, "wanted", "%llu",
+		    (unsigned long long)s->files, NULL);
+}
+
+int
+daemon_confine(
+    const struct daemon_opts *o, const struct sandbox *s, struct err *e)
+{
+	struct sandbox_report r;
+
+	if (o->no_sandbox) {
+		log_event(LOG_WARN, "sandbox.off", "reason", "%s",
+		    "--no-sandbox", NULL);
+		return 0;
+	}
+	if (sandbox_enter(s, &r, e) == -1)
+		return -1;
+	say_sandbox(s, &r);
+	return 0;
+}
+
+void
+daemon_check_sandbox(const struct daemon_opts *o, const struct sandbox *s)
+{
+	struct buf b AUTO_BUF = { 0 };
+
+	if (o->no_sandbox)
+		buf_printf(&b, "sandbox: off (--no-sandbox)");
+	else
+		sandbox_describe(s, &b);
+	printf("%s: %s\n", daemon_name, buf_cstr(&b));
+}
+
+/* ---- its life ---------------------------------------------------------- */
 
 static void
 on_end(void *arg)

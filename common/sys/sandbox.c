@@ -97,6 +97,7 @@ sandbox_describe(const struct sandbox *s, struct buf *out)
 	else
 		buf_printf(out, ", seccomp %u calls", sandbox_count_calls(s));
 	describe_paths(s, SANDBOX_READ, "read", out);
+	describe_paths(s, SANDBOX_REREAD, "read beside", out);
 	describe_paths(s, SANDBOX_WRITE, "write", out);
 	describe_paths(s, SANDBOX_REMOVE, "remove", out);
 }

@@ -30,6 +30,7 @@ enum sandbox_may {
 
 enum sandbox_access {
 	SANDBOX_READ,	/* a file, or a folder and all below */
+	SANDBOX_REREAD, /* a file that others replace: its folder is read */
 	SANDBOX_WRITE,	/* the same, and make, write, remove files */
 	SANDBOX_REMOVE, /* a file may be removed at the end: its folder */
 };
@@ -74,7 +75,7 @@ int sandbox_enter(const struct sandbox *s, struct sandbox_report *ret,
 void sandbox_hide_memory(void);
 
 /* "sandbox: landlock ABI 5, seccomp 90 calls, read: PATH..., write: PATH...,
- * remove in: PATH...", as entering it here would give. */
+ * remove: PATH...", as entering it here would give. */
 void sandbox_describe(const struct sandbox *s, struct buf *out);
 
 #endif

@@ -34,6 +34,7 @@ static const uint64_t fs_since[] = { 0, FS_FIRST, FS_REFER, FS_TRUNCATE, 0,
 
 static const uint64_t rights[] = {
 	[SANDBOX_READ] = READING,
+	[SANDBOX_REREAD] = READING,
 	[SANDBOX_WRITE] = WRITING,
 	[SANDBOX_REMOVE] = LANDLOCK_ACCESS_FS_REMOVE_FILE,
 };
@@ -130,7 +131,8 @@ allow_paths(const struct sandbox *s, int rules, uint64_t handled, struct err *e)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		enum sandbox_access access = s->paths[i].access;
-		AUTO(char) path = access == SANDBOX_REMOVE
+		AUTO(char)
+		path = access == SANDBOX_REMOVE || access == SANDBOX_REREAD
 		    ? folder_of(s->paths[i].path)
 		    : xstrdup(s->paths[i].path);
 
