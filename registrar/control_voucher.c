@@ -133,8 +133,6 @@ prefetches_start(struct prefetches *all, const char *vendor, json_t *serials)
 	{
 		const char *serial = json_string_value(item);
 
-		if (serial == NULL)
-			continue;
 		all->pending++;
 		if (prefetch_start(all->r, all->r->loops[0], vendor, serial,
 			bytes_of(NULL, 0), prefetch_kept, all, &e) == 0)
@@ -143,6 +141,17 @@ prefetches_start(struct prefetches *all, const char *vendor, json_t *serials)
 		all->pending--;
 	}
 	prefetches_end(all);
+}
+
+static bool
+are_serials(const json_t *a)
+{
+	size_t n = json_array_size(a);
+
+	for (size_t i = 0; i < n; i++)
+		if (!json_is_string(json_array_get(a, i)))
+			return false;
+	return n > 0 && n <= SERIALS_MAX;
 }
 
 void
@@ -158,8 +167,7 @@ voucher_prefetch(struct registrar *r, struct https_req *q, const char *rest)
 	if (in == NULL ||
 	    json_unpack(in, "{s:s, s:o}", "vendor", &vendor, "serials",
 		&serials) == -1 ||
-	    !json_is_array(serials) || json_array_size(serials) == 0 ||
-	    json_array_size(serials) > SERIALS_MAX) {
+	    !are_serials(serials)) {
 		err_set(&e, ERR_INPUT,
 		    "wanted: {\"vendor\": NAME, \"serials\": [1 to %d of "
 		    "them]}",
