@@ -1,12 +1,12 @@
 #include "registrar/control_api.h"
 
 #include <string.h>
-#include <unistd.h>
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "registrar/control_json.h"
 #include "registrar/control_voucher.h"
+#include "registrar/roles.h"
 
 #define LIST_MAX    LIMIT_CONTROL_LIST
 #define HISTORY_MAX 500
@@ -237,17 +237,18 @@ control_metrics(struct registrar *r, struct https_req *q, const char *rest)
 static const struct {
 	const char *path; /* ending in '/': a prefix */
 	enum https_method method;
+	enum role role; /* the least that may */
 	void (*run)(struct registrar *r, struct https_req *q, const char *rest);
 } routes[] = {
-	{ "/v1/status", HTTPS_GET, control_status },
-	{ "/v1/metrics", HTTPS_GET, control_metrics },
-	{ "/v1/queue", HTTPS_GET, control_list },
-	{ "/v1/queue/", HTTPS_GET, control_show },
-	{ "/v1/audit", HTTPS_GET, control_audit },
-	{ "/v1/voucher", HTTPS_GET, voucher_list },
-	{ "/v1/voucher/prefetch", HTTPS_POST, voucher_prefetch },
-	{ "/v1/voucher/import", HTTPS_POST, voucher_import },
-	{ "/v1/voucher/", HTTPS_GET, voucher_show },
+	{ "/v1/status", HTTPS_GET, ROLE_VIEWER, control_status },
+	{ "/v1/metrics", HTTPS_GET, ROLE_VIEWER, control_metrics },
+	{ "/v1/queue", HTTPS_GET, ROLE_VIEWER, control_list },
+	{ "/v1/queue/", HTTPS_GET, ROLE_VIEWER, control_show },
+	{ "/v1/audit", HTTPS_GET, ROLE_VIEWER, control_audit },
+	{ "/v1/voucher", HTTPS_GET, ROLE_VIEWER, voucher_list },
+	{ "/v1/voucher/prefetch", HTTPS_POST, ROLE_FIELD, voucher_prefetch },
+	{ "/v1/voucher/import", HTTPS_POST, ROLE_FIELD, voucher_import },
+	{ "/v1/voucher/", HTTPS_GET, ROLE_FIELD, voucher_show },
 };
 
 static bool
@@ -265,8 +266,9 @@ control_request(struct https_req *q, void *arg)
 	struct registrar *r = arg;
 	const char *path = https_path(q);
 	uid_t uid = https_peer_uid(q);
+	enum role role = role_of(&r->conf, uid);
 
-	if (uid != getuid() && uid != 0) {
+	if (role == ROLE_NONE) {
 		log_event(LOG_ALARM, "control.refused", "uid", "%u",
 		    (unsigned)uid, NULL);
 		https_reply_text(q, 403, "this uid may not");
@@ -278,6 +280,9 @@ control_request(struct https_req *q, void *arg)
 		if (https_method(q) != routes[i].method)
 			https_reply_text(q, 405, "%s is served here",
 			    routes[i].method == HTTPS_GET ? "GET" : "POST");
+		else if (role < routes[i].role)
+			https_reply_text(q, 403, "a %s may not, a %s may",
+			    role_name(role), role_name(routes[i].role));
 		else
 			routes[i].run(r, q, path + strlen(routes[i].path));
 		return;

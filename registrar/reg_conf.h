@@ -34,6 +34,7 @@ struct reg_conf {
 	} carry;
 	struct {
 		char *socket;
+		struct conf_strs viewers, field, admins; /* uids */
 	} control;
 	struct {
 		uint64_t hold, check_after, check_after_max; /* milliseconds */
@@ -46,6 +47,7 @@ struct reg_conf {
 	struct {
 		uint64_t connections; /* in all */
 		uint64_t device_connections, device_requests, device_held;
+		uint64_t nameless_requests;
 	} limits;
 	uint64_t deadline; /* milliseconds */
 	uint64_t per_device_hour;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/pki/certfacts.h"
@@ -11,6 +12,7 @@
 #include "registrar/control_api.h"
 #include "registrar/control_json.h"
 #include "registrar/front.h"
+#include "registrar/roles.h"
 #include "registrar/vwatch.h"
 
 /* ---- configuration ---------------------------------------------------- */
@@ -129,7 +131,8 @@ configure_identity(struct registrar *r, struct err *e)
 int
 registrar_configure(struct registrar *r, const char *path, struct err *e)
 {
-	if (conf_load(path, reg_conf_table, &r->conf, e) == -1)
+	if (conf_load(path, reg_conf_table, &r->conf, e) == -1 ||
+	    roles_check(&r->conf, e) == -1)
 		return -1;
 	r->signer = signer_load(r->conf.key, r->conf.certificate, e);
 	if (r->signer == NULL || configure_trust(r, e) == -1 ||
@@ -201,6 +204,7 @@ open_caps(struct registrar *r)
 		.connections = (unsigned)r->conf.limits.device_connections,
 		.requests = (unsigned)r->conf.limits.device_requests,
 		.held = (unsigned)r->conf.limits.device_held,
+		.nameless = (unsigned)r->conf.limits.nameless_requests,
 		/* More than can be connected: room for a new one is never
 		 * missing. */
 		.devices = 2 * (unsigned)r->conf.limits.connections,
@@ -220,7 +224,13 @@ registrar_open(struct registrar *r, struct err *e)
 	vwatch_open(r, r->loops[0]);
 	r->control = https_open_unix(r->loops[0], r->conf.control.socket,
 	    CONTROL_BODY_MAX, control_request, r, e);
-	return r->control != NULL ? 0 : -1;
+	if (r->control == NULL)
+		return -1;
+	/* The kernel tells us each peer's uid: roles.h decides. */
+	if (roles_any(&r->conf) && chmod(r->conf.control.socket, 0666) == -1)
+		return err_errno(
+		    e, ERR_LOCAL, "control socket %s", r->conf.control.socket);
+	return 0;
 }
 
 int
