@@ -244,8 +244,8 @@ caps_request(struct caps *c, const struct digest *id, uint64_t now)
 	pthread_mutex_lock(&c->lock);
 	s = share_of(c, id);
 	ok = s != NULL &&
-	    share_take(s,
-		id == NULL ? LIMIT_NAMELESS_REQUESTS : c->conf.requests, now);
+	    share_take(
+		s, id == NULL ? c->conf.nameless : c->conf.requests, now);
 	pthread_mutex_unlock(&c->lock);
 	return ok;
 }

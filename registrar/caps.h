@@ -18,7 +18,8 @@ struct caps;
 
 struct caps_conf {
 	unsigned connections, requests, held; /* of one device */
-	unsigned devices; /* remembered at once; those connected come first */
+	unsigned nameless; /* requests of all without a certificate */
+	unsigned devices;  /* remembered at once; those connected come first */
 };
 
 struct caps *caps_new(const struct caps_conf *c);

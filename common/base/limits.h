@@ -40,7 +40,7 @@
 	X(DEVICE_HELD, "device.held", 1, "requests held open", \
 	    "not held; default of limits.device-held", "registrar/caps") \
 	X(NAMELESS_REQUESTS, "nameless.requests", 64, "a second", \
-	    "429, for all without a certificate together", "registrar/caps") \
+	    "429; default of limits.nameless-requests", "registrar/caps") \
 	X(PROXY_CONNECTIONS, "proxy.connections", 1024, "connections", \
 	    "closed; default of max-connections", "proxy/circuit") \
 	X(PROXY_SOURCE, "proxy.source", 16, "connections of one address", \

@@ -5,6 +5,8 @@
 #include "common/base/limits.h"
 #include "registrar/caps.h"
 
+#define NAMELESS 64
+
 static struct digest
 id_of(unsigned n)
 {
@@ -15,7 +17,11 @@ static struct caps *
 caps_of(
     unsigned connections, unsigned requests, unsigned held, unsigned devices)
 {
-	struct caps_conf c = { connections, requests, held, devices };
+	struct caps_conf c = { .connections = connections,
+		.requests = requests,
+		.held = held,
+		.nameless = NAMELESS,
+		.devices = devices };
 
 	return caps_new(&c);
 }
@@ -95,9 +101,8 @@ requests_come_back_with_time(void **state)
 	}
 	/* Another device has its own; those without one share theirs. */
 	assert_int_equal(taken(c, &b, now), 20);
-	assert_int_equal(
-	    taken(c, NULL, now), LIMIT_NAMELESS_REQUESTS * LIMIT_DEVICE_BURST);
-	assert_int_equal(taken(c, NULL, now + 1000), LIMIT_NAMELESS_REQUESTS);
+	assert_int_equal(taken(c, NULL, now), NAMELESS * LIMIT_DEVICE_BURST);
+	assert_int_equal(taken(c, NULL, now + 1000), NAMELESS);
 	caps_free(c);
 }
 

@@ -128,6 +128,7 @@ defaults_of_the_registrar_are_these(void **state)
 		{ "device-connections", "device.connections" },
 		{ "device-requests", "device.requests" },
 		{ "device-held", "device.held" },
+		{ "nameless-requests", "nameless.requests" },
 	};
 	const struct conf_item *c = reg_conf_table;
 
