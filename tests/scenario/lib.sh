@@ -26,10 +26,20 @@ cleanup() {
 			tail -n 25 "$log"
 		done
 	fi
+	[ -z "${WAYBILL_LOGS:-}" ] || keep_logs "$WAYBILL_LOGS"
 	rm -rf "$tmp"
 	exit "$status"
 }
 trap cleanup EXIT
+
+# keep_logs DIR: what all processes have said; the long run reads it.
+keep_logs() {
+	local log
+	mkdir -p "$1"
+	(cd "$tmp" && find . -type f -name '*log') | while read -r log; do
+		cp "$tmp/$log" "$1/$(tr / - <<<"${log#./}")"
+	done
+}
 
 step() { printf '%s %s\n' "--" "$*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
