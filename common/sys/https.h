@@ -8,7 +8,8 @@
  * asked for and recorded, judged by the handler (never by OpenSSL's result
  * alone: nothing is verified here).  A client key that key_check refuses ends
  * the handshake.  No session resumption.  Framing faults, sizes and methods
- * unknown to HTTP (400, 413, 501) never reach the handler.  The process must
+ * unknown to HTTP (400, 413, 501) never reach the handler; all refusals are one
+ * plain line, which needs the shared libevent.  The process must
  * ignore SIGPIPE (daemon_init does).
  */
 #ifndef WAYBILL_SYS_HTTPS_H

@@ -547,6 +547,19 @@ ends(struct client *c)
 }
 
 static void
+expect_plain_line(const char *answer)
+{
+	const char *body = strstr(answer, "\r\n\r\n");
+
+	expect_part(answer, "Content-Type: text/plain\r\n");
+	assert_non_null(body);
+	body += 4;
+	if (strchr(body, '<') != NULL || strlen(body) < 2 ||
+	    strchr(body, '\n') != body + strlen(body) - 1)
+		fail_msg("no plain line: '%s'", body);
+}
+
+static void
 messages_get_the_status_they_deserve(void **state)
 {
 	struct buf in AUTO_BUF = { 0 };
@@ -565,6 +578,8 @@ messages_get_the_status_they_deserve(void **state)
 		got = client_receive(&c, &in);
 		if (strstr(got, messages[i].want) == NULL)
 			fail_msg("%s: %.100s", messages[i].what, got);
+		if (messages[i].end && strstr(got, " 200 ") == NULL)
+			expect_plain_line(got);
 		if (messages[i].end && !ends(&c))
 			fail_msg("%s: no end", messages[i].what);
 		client_close(&c);
