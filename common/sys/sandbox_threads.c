@@ -16,7 +16,7 @@
  * give its own up.  So each is asked by a signal and does it in the handler;
  * what threads it makes later inherit it.
  */
-#define WAIT_TRIES 50
+#define WAIT_TRIES 30
 #define WAIT_NS	   100000000 /* a try */
 
 static int ask_rules;
