@@ -228,6 +228,7 @@ ossl_spki_der(EVP_PKEY *k, struct buf *out)
 X509 *
 ossl_cert_parse(struct bytes der, struct err *e)
 {
+	struct buf again AUTO_BUF = { 0 };
 	AUTO(X509) x = NULL;
 	const unsigned char *p = der.p;
 
@@ -247,6 +248,13 @@ ossl_cert_parse(struct bytes der, struct err *e)
 	if (p != der.p + der.len) {
 		err_set(e, ERR_INPUT, "certificate: %td trailing octets",
 		    der.p + der.len - p);
+		return NULL;
+	}
+	/* RFC 5280 4.1: DER.  Around what is signed, OpenSSL reads BER: one
+	 * certificate would have many digests. */
+	ossl_cert_der(x, &again);
+	if (!bytes_eq(buf_bytes(&again), der)) {
+		err_set(e, ERR_INPUT, "certificate: BER, not DER");
 		return NULL;
 	}
 	return STEAL(x);
