@@ -192,7 +192,7 @@ carry_open(
 }
 
 void
-carry_close(struct carry *c)
+carry_stop(struct carry *c)
 {
 	if (c == NULL)
 		return;
@@ -200,5 +200,12 @@ carry_close(struct carry *c)
 		carry_conn_free(c->conns);
 	if (c->listener != NULL)
 		evconnlistener_free(c->listener);
+	c->listener = NULL;
+}
+
+void
+carry_free(struct carry *c)
+{
+	carry_stop(c);
 	free(c);
 }

@@ -13,6 +13,8 @@ struct carry;
 
 int carry_open(struct registrar *r, struct loop *l, struct carry **ret,
     struct err *e) WARN_UNUSED;
-void carry_close(struct carry *c);
+/* As front_stop and front_free. */
+void carry_stop(struct carry *c);
+void carry_free(struct carry *c);
 
 #endif

@@ -175,7 +175,7 @@ front_open(
 	f->loop = l;
 	for (size_t i = 0; i < r->conf.listen.n; i++)
 		if (front_listen(f, r->conf.listen.v[i], e) == -1) {
-			front_close(f);
+			front_free(f);
 			return -1;
 		}
 	outbox_watch(r->outbox, front_moved, f, loop_poster(l));
@@ -184,12 +184,19 @@ front_open(
 }
 
 void
-front_close(struct front *f)
+front_stop(struct front *f)
 {
 	if (f == NULL)
 		return;
 	for (size_t i = 0; i < f->n_servers; i++)
 		https_close(f->servers[i]);
+	f->n_servers = 0;
+}
+
+void
+front_free(struct front *f)
+{
+	front_stop(f);
 	free(f);
 }
 

@@ -21,7 +21,10 @@ struct front {
 
 int front_open(struct registrar *r, struct loop *l, struct front **ret,
     struct err *e) WARN_UNUSED;
-void front_close(struct front *f);
+/* In this order, when its base no longer runs: no more requests, those that
+ * wait are told in vain; then, with all posted work done, the front itself. */
+void front_stop(struct front *f);
+void front_free(struct front *f);
 
 /* The Content-Type is this one, with or without parameters. */
 bool front_type_is(const struct https_req *q, const char *want);

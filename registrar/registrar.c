@@ -249,17 +249,36 @@ registrar_run(struct registrar *r, struct err *e)
 	return 0;
 }
 
+/* What was submitted is committed and told, which may submit more; nobody is
+ * left to begin anything new, so it ends. */
+static void
+close_settle(struct registrar *r)
+{
+	size_t n = r->outbox != NULL ? 1 : 0;
+
+	while (n > 0) {
+		outbox_flush(r->outbox);
+		n = 0;
+		for (size_t i = 0; i < r->n_bases; i++)
+			n += loop_drain(r->loops[i]);
+	}
+}
+
 /* Bases first, so that nobody is left to be told; then what they used. */
 void
 registrar_close(struct registrar *r)
 {
 	for (size_t i = 1; i < r->n_bases; i++)
 		loop_join(r->loops[i]);
+	for (size_t i = 0; i < r->n_bases; i++)
+		front_stop(r->fronts[i]);
+	carry_stop(r->carry);
+	https_close(r->control);
+	close_settle(r);
 	outbox_close(r->outbox);
 	for (size_t i = 0; i < r->n_bases; i++)
-		front_close(r->fronts[i]);
-	carry_close(r->carry);
-	https_close(r->control);
+		front_free(r->fronts[i]);
+	carry_free(r->carry);
 	for (size_t i = 0; i < r->n_bases; i++)
 		loop_free(r->loops[i]);
 	caps_free(r->caps);

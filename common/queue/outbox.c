@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/cbor.h"
+#include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/queue/outbox_int.h"
 
@@ -59,6 +60,22 @@ outbox_open(const struct outbox_conf *c, struct outbox **ret, struct err *e)
 		return err_prefix(e, "outbox %s", c->site);
 	*ret = STEAL(o);
 	return 0;
+}
+
+static int
+nothing(struct store_txn *t, void *arg, struct err *e)
+{
+	(void)t, (void)arg, (void)e;
+	return 0;
+}
+
+void
+outbox_flush(struct outbox *o)
+{
+	struct err e = ERR_INIT;
+
+	if (store_submit_wait(o->store, nothing, NULL, &e) == -1)
+		log_err(LOG_ERROR, "outbox.flush-failed", &e, NULL);
 }
 
 void

@@ -34,6 +34,9 @@ struct outbox_conf {
 int outbox_open(const struct outbox_conf *c, struct outbox **ret,
     struct err *e) WARN_UNUSED;
 void outbox_close(struct outbox *o);
+/* Returns when all that was submitted before is committed and posted: for an
+ * orderly end, never on a loop that runs. */
+void outbox_flush(struct outbox *o);
 const uint8_t *outbox_epoch(const struct outbox *o);
 
 /* ---- reading --------------------------------------------------------- */

@@ -56,29 +56,41 @@ set_libevent_log(void)
 	event_set_log_callback(on_libevent_log);
 }
 
+size_t
+loop_drain(struct loop *l)
+{
+	struct task *t, *next;
+	size_t n = 0;
+
+	pthread_mutex_lock(&l->lock);
+	next = l->first;
+	l->first = NULL;
+	l->last = &l->first;
+	pthread_mutex_unlock(&l->lock);
+	while ((t = next) != NULL) {
+		next = t->next;
+		t->fn(t->arg);
+		free(t);
+		n++;
+	}
+	return n;
+}
+
 /* The work first, then the end: what was posted before loop_stop still runs. */
 static void
 on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
-	struct task *t, *next;
 	eventfd_t count;
 	bool stop;
 
 	(void)what;
 	(void)eventfd_read((int)fd, &count);
 	pthread_mutex_lock(&l->lock);
-	t = l->first;
-	l->first = NULL;
-	l->last = &l->first;
 	stop = l->stop;
 	l->stop = false;
 	pthread_mutex_unlock(&l->lock);
-	for (; t != NULL; t = next) {
-		next = t->next;
-		t->fn(t->arg);
-		free(t);
-	}
+	loop_drain(l);
 	if (stop)
 		event_base_loopbreak(l->base);
 }

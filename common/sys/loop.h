@@ -28,6 +28,9 @@ struct event_base *loop_base(struct loop *l);
 /* Any thread; keeps order per caller. */
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
 struct post loop_poster(struct loop *l);
+/* For an orderly end, when the loop no longer runs: runs what was posted, on
+ * this thread, and says how much that was. */
+size_t loop_drain(struct loop *l);
 
 /* Runs the loop in a thread of its own; loop_join stops and joins it. */
 int loop_spawn(struct loop *l, struct err *e) WARN_UNUSED;
