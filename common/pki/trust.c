@@ -233,6 +233,19 @@ say_why(X509_STORE_CTX *ctx, X509 *leaf, struct err *e)
 			      : X509_verify_cert_error_string(code));
 }
 
+/* Of all that the peer handed in. */
+static struct digest
+asked_of(X509 *leaf, const STACK_OF(X509) * untrusted)
+{
+	struct digest all[1 + UNTRUSTED_MAX];
+	int i, n = sk_X509_num(untrusted);
+
+	all[0] = cert_digest(leaf);
+	for (i = 0; i < n; i++)
+		all[1 + i] = cert_digest(sk_X509_value(untrusted, i));
+	return digest_of(all, sizeof(all[0]) * (size_t)(n > 0 ? 1 + n : 1));
+}
+
 /* Nothing in it ends while it is remembered. */
 static bool
 outlasts_memo(const STACK_OF(X509) * chain, uint64_t at)
@@ -255,7 +268,7 @@ verify(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
 	AUTO(X509S_BORROWED) all = NULL;
 	AUTO(X509_STORE_CTX) ctx = NULL;
 	STACK_OF(X509) * chain;
-	struct digest id;
+	struct digest asked;
 	int anchor;
 
 	all = gather(t, untrusted);
@@ -273,8 +286,8 @@ verify(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
 	if (anchor == -1)
 		return distrust(e, leaf, "chain ends at no anchor");
 	if (t->memo != NULL && outlasts_memo(chain, at)) {
-		id = cert_digest(leaf);
-		trust_memo_keep(t->memo, &id, at, anchor);
+		asked = asked_of(leaf, untrusted);
+		trust_memo_keep(t->memo, &asked, at, anchor);
 	}
 	if (ret_chain != NULL)
 		*ret_chain = X509_STORE_CTX_get1_chain(ctx);
@@ -286,14 +299,14 @@ trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
     uint64_t at, const char **ret_name, STACK_OF(X509) * *ret_chain,
     struct err *e)
 {
-	struct digest id;
+	struct digest asked;
 	int anchor;
 
 	if (check_limits(leaf, untrusted, e) == -1)
 		return -1;
 	if (t->memo != NULL && ret_chain == NULL) {
-		id = cert_digest(leaf);
-		if (trust_memo_find(t->memo, &id, at, &anchor)) {
+		asked = asked_of(leaf, untrusted);
+		if (trust_memo_find(t->memo, &asked, at, &anchor)) {
 			*ret_name = t->names[anchor];
 			return 0;
 		}

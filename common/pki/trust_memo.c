@@ -8,9 +8,9 @@
 
 #define PLACES 256
 
-/* Each leaf has one place, and shares it: who comes later takes it. */
+/* Each question has one place, and shares it: who comes later takes it. */
 struct memo {
-	struct digest leaf;
+	struct digest asked;
 	uint64_t since; /* monotonic milliseconds; 0: nothing is here */
 	uint64_t at;
 	int anchor;
@@ -40,9 +40,9 @@ trust_memo_free(struct trust_memo *m)
 }
 
 static struct memo *
-place_of(struct trust_memo *m, const struct digest *leaf)
+place_of(struct trust_memo *m, const struct digest *asked)
 {
-	return &m->places[leaf->b[0] % PLACES];
+	return &m->places[asked->b[0] % PLACES];
 }
 
 /* Both clocks must agree that it is not old: the one may stand still while the
@@ -59,14 +59,15 @@ is_fresh(const struct memo *p, uint64_t at)
 }
 
 bool
-trust_memo_find(struct trust_memo *m, const struct digest *leaf, uint64_t at,
+trust_memo_find(struct trust_memo *m, const struct digest *asked, uint64_t at,
     int *ret_anchor)
 {
-	const struct memo *p = place_of(m, leaf);
+	const struct memo *p = place_of(m, asked);
 	bool found;
 
 	pthread_mutex_lock(&m->lock);
-	found = is_fresh(p, at) && memcmp(&p->leaf, leaf, sizeof(*leaf)) == 0;
+	found =
+	    is_fresh(p, at) && memcmp(&p->asked, asked, sizeof(*asked)) == 0;
 	if (found)
 		*ret_anchor = p->anchor;
 	pthread_mutex_unlock(&m->lock);
@@ -75,10 +76,10 @@ trust_memo_find(struct trust_memo *m, const struct digest *leaf, uint64_t at,
 
 void
 trust_memo_keep(
-    struct trust_memo *m, const struct digest *leaf, uint64_t at, int anchor)
+    struct trust_memo *m, const struct digest *asked, uint64_t at, int anchor)
 {
 	pthread_mutex_lock(&m->lock);
-	*place_of(m, leaf) = (struct memo){ .leaf = *leaf,
+	*place_of(m, asked) = (struct memo){ .asked = *asked,
 		.since = clock_mono_ms(),
 		.at = at,
 		.anchor = anchor };

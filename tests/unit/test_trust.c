@@ -16,6 +16,7 @@
 #include "common/pki/issue.h"
 #include "common/pki/sign.h"
 #include "common/pki/trust.h"
+#include "common/pki/trust_memo.h"
 
 #define NOW  1800000000
 #define YEAR 31536000
@@ -545,21 +546,8 @@ listed_certificates_are_denied(void **state)
 	}
 }
 
-/* Believed without what its chain needs: it was remembered. */
-static bool
-remembered(const struct trust *t, X509 *x, uint64_t at)
-{
-	const char *name = NULL;
-	struct err e = ERR_INIT;
-
-	if (trust_check(t, x, NULL, at, &name, NULL, &e) == -1)
-		return false;
-	assert_string_equal(name, "vendor");
-	return true;
-}
-
 static void
-what_chained_is_remembered_for_a_while(void **state)
+a_memo_is_short(void **state)
 {
 	static const struct {
 		const char *what;
@@ -575,45 +563,63 @@ what_chained_is_remembered_for_a_while(void **state)
 		{ "dates are not to be judged now", NOW, 0, false },
 		{ "never judged", 0, 0, true },
 	};
-	AUTO(X509S) sent = stack_of(sub.x, NULL);
-	const char *name;
-	struct err e = ERR_INIT;
+	struct digest asked = cert_digest(leaf.x), other = cert_digest(sub.x);
+	int anchor;
 
 	(void)state;
 	for (size_t i = 0; i < NELEMS(cases); i++) {
-		AUTO(trust) t = trust_in(root.x);
+		struct trust_memo *m = trust_memo_new();
 
-		trust_remember(t);
-		/* Not yet; and that it failed is not remembered. */
-		assert_false(remembered(t, leaf.x, cases[i].kept_at));
-		assert_int_equal(trust_check(t, leaf.x, sent, cases[i].kept_at,
-				     &name, NULL, &e),
-		    0);
-		if (remembered(t, leaf.x, cases[i].at) != cases[i].want)
+		anchor = 7777;
+		assert_false(trust_memo_find(m, &asked, cases[i].at, &anchor));
+		trust_memo_keep(m, &asked, cases[i].kept_at, 3);
+		assert_false(trust_memo_find(m, &other, cases[i].at, &anchor));
+		assert_int_equal(anchor, 7777);
+		if (trust_memo_find(m, &asked, cases[i].at, &anchor) !=
+		    cases[i].want)
 			fail_msg("%s", cases[i].what);
-		/* Who wants the chain has it built. */
-		assert_refused(t, leaf.x, NULL, cases[i].at, "");
+		assert_int_equal(anchor, cases[i].want ? 3 : 7777);
+		trust_memo_free(m);
 	}
 }
 
+/* Without a chain asked for, as it may be remembered. */
 static void
-what_ends_soon_is_not_remembered(void **state)
+assert_disbelieved(const struct trust *t, X509 *x,
+    const STACK_OF(X509) * untrusted, uint64_t at)
 {
+	const char *name;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(trust_check(t, x, untrusted, at, &name, NULL, &e), -1);
+}
+
+/* Whoever asks cannot tell that something is remembered. */
+static void
+what_is_remembered_changes_no_verdict(void **state)
+{
+	AUTO_NODE other_sub = MAKE("sub", &root, CA);
+	AUTO_NODE soon = MAKE("leaf", &sub, EE, .not_after = NOW + 30);
 	AUTO_NODE soon_sub = MAKE("soon", &root, CA, .not_after = NOW + 30);
 	AUTO_NODE below = MAKE("leaf", &soon_sub, EE);
-	AUTO_NODE soon = MAKE("leaf", &sub, EE, .not_after = NOW + 30);
 	AUTO(trust) t = trust_in(root.x);
-	AUTO(X509S) sent = stack_of(sub.x, soon_sub.x, NULL);
+	AUTO(X509S) sent = stack_of(sub.x, NULL);
+	AUTO(X509S) other = stack_of(other_sub.x, NULL);
+	AUTO(X509S) ending = stack_of(soon_sub.x, NULL);
 
 	(void)state;
 	trust_remember(t);
-	assert_believed(t, below.x, sent, NOW);
-	assert_false(remembered(t, below.x, NOW));
-	assert_believed(t, soon.x, sent, NOW);
-	assert_false(remembered(t, soon.x, NOW));
-	/* Without dates nothing ends. */
-	assert_believed(t, soon.x, sent, 0);
-	assert_true(remembered(t, soon.x, 0));
+	for (int i = 0; i < 2; i++) {
+		assert_believed(t, leaf.x, sent, NOW);
+		assert_disbelieved(t, leaf.x, NULL, NOW);
+		assert_disbelieved(t, leaf.x, other, NOW);
+		assert_disbelieved(t, leaf.x, sent, NOW - 2 * YEAR);
+		assert_believed(t, soon.x, sent, NOW);
+		assert_believed(t, below.x, ending, NOW);
+	}
+	/* What ended within the minute. */
+	assert_disbelieved(t, soon.x, sent, NOW + 40);
+	assert_disbelieved(t, below.x, ending, NOW + 40);
 }
 
 /* What it is for.  The factor is far below what is usual. */
@@ -664,8 +670,8 @@ main(void)
 		cmocka_unit_test(anchors_come_from_a_file),
 		cmocka_unit_test(deny_list_refuses_malformed_lines),
 		cmocka_unit_test(listed_certificates_are_denied),
-		cmocka_unit_test(what_chained_is_remembered_for_a_while),
-		cmocka_unit_test(what_ends_soon_is_not_remembered),
+		cmocka_unit_test(a_memo_is_short),
+		cmocka_unit_test(what_is_remembered_changes_no_verdict),
 		cmocka_unit_test(what_is_remembered_is_cheap),
 	};
 
