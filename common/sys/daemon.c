@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+
+#include <openssl/crypto.h>
+
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
@@ -106,6 +109,9 @@ daemon_init(struct daemon_opts *o, const char *name, const char *sentence,
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* who reloads asks for it with loop_signal */
 	umask(077);
+	/* As we end, nng's threads may still free what is TLS's: by then
+	 * OpenSSL must not have taken itself apart. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 	if (!o->no_sandbox)
 		sandbox_hide_memory();
 }
