@@ -57,7 +57,7 @@ store(struct err *e, const char *msg)
 {
 	size_t i;
 
-	for (i = 0; msg[i] != '\0' && i < ERR_MSG_MAX - 1; i++)
+	for (i = 0; i < ERR_MSG_MAX - 1 && msg[i] != '\0'; i++)
 		e->msg[i] = (unsigned char)msg[i] < 0x20 || msg[i] == 0x7f
 		    ? '?'
 		    : msg[i];
