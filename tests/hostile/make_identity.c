@@ -118,6 +118,7 @@ static const struct kind {
 	/* Of subject serialNumber and CN; NULL: what is asked for. */
 	const char *serial;
 	size_t serial_len;
+	int type; /* of its string; 0: UTF8String */
 } kinds[] = {
 	{ .name = "plain", .to = 9, .key_usage = SIGNS },
 	{ .name = "expired", .from = -9, .to = -1, .key_usage = SIGNS },
@@ -166,9 +167,10 @@ static const struct kind {
 	    .key_usage = SIGNS,
 	    .serial = "good\0evil",
 	    .serial_len = 9 },
-	{ .name = "not-utf8",
+	{ .name = "latin-1",
 	    .to = 9,
 	    .key_usage = SIGNS,
+	    .type = V_ASN1_T61STRING,
 	    .serial = "x\xff\xfe\xc0\x80y",
 	    .serial_len = 6 },
 	{ .name = "escape",
@@ -178,12 +180,11 @@ static const struct kind {
 	    .serial_len = 7 },
 };
 
-/* The octets as they are, called UTF-8 whatever they are. */
 static void
-add_name(X509_NAME *name, int nid, const char *text, size_t len)
+add_name(X509_NAME *name, int nid, int type, const char *text, size_t len)
 {
-	X509_NAME_ENTRY *entry = X509_NAME_ENTRY_create_by_NID(NULL, nid,
-	    V_ASN1_UTF8STRING, (const unsigned char *)text, (int)len);
+	X509_NAME_ENTRY *entry = X509_NAME_ENTRY_create_by_NID(
+	    NULL, nid, type, (const unsigned char *)text, (int)len);
 
 	if (entry == NULL || !X509_NAME_add_entry(name, entry, -1, 0))
 		err_die("no name");
@@ -196,11 +197,12 @@ name_of(const struct kind *k, const char *serial)
 	X509_NAME *name = X509_NAME_new();
 	const char *text = k->serial != NULL ? k->serial : serial;
 	size_t len = k->serial != NULL ? k->serial_len : strlen(serial);
+	int type = k->type != 0 ? k->type : V_ASN1_UTF8STRING;
 
 	if (name == NULL)
 		err_die("out of memory");
-	add_name(name, NID_commonName, text, len);
-	add_name(name, NID_serialNumber, text, len);
+	add_name(name, NID_commonName, type, text, len);
+	add_name(name, NID_serialNumber, type, text, len);
 	return name;
 }
 

@@ -2,9 +2,11 @@
 # case prints a line: what was sent, what came back, in what time, and the
 # registrar's resident memory.
 # shellcheck shell=bash
+# shellcheck source=../scenario/brski.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scenario/brski.sh"
 
-cmp_tool=$build/tests/fault/cmp_tool
+set -eu
+cmp_tool=${build:?}/tests/fault/cmp_tool
 hostile=$build/tests/hostile
 ids=$tmp/ids
 mkdir "$ids"
@@ -79,6 +81,8 @@ line() {
 	awk -v t="$took" 'BEGIN { exit !(t < 5) }' || fail "$1: took $took s"
 	printf '%-46s %-64.64s %6.3f s %6d KiB\n' "$1" "$2" "$took" "$(resident REGISTRAR)"
 }
+# What stood in the queue before: the scripts set it.
+stored=
 unchanged() {
 	[ "$(queue_kinds)" = "$stored" ] || { queue_kinds; fail "$1: the queue has changed"; }
 }
