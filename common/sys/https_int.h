@@ -35,6 +35,7 @@ struct https {
 	struct https_gate gate;
 	unsigned handshake_ms, headers_ms, body_ms, idle_ms;
 	struct conns conns;
+	unsigned here, most; /* of conns; `most` since memory was given back */
 };
 
 enum conn_phase {

@@ -1,10 +1,13 @@
 #include "common/sys/https_int.h"
 
+#include <malloc.h>
 #include <sys/socket.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+
+#define EBB_FROM 128 /* connections: fewer are no flood */
 
 /* ---- contexts ---------------------------------------------------------- */
 
@@ -86,6 +89,18 @@ conn_free(
 	free(c);
 }
 
+/* malloc keeps what a flood took, in pieces, for good: once it has ebbed, that
+ * goes back to the system. */
+static void
+conns_ebb(struct https *h)
+{
+	h->here--;
+	if (h->most < EBB_FROM || h->here > h->most / 8)
+		return;
+	h->most = h->here;
+	malloc_trim(0);
+}
+
 void
 https_conn_leave(struct conn *c)
 {
@@ -96,6 +111,7 @@ https_conn_leave(struct conn *c)
 	atomic_fetch_sub(c->h->n_conns, 1);
 	LIST_REMOVE(c, link);
 	timer_free(c->deadline);
+	conns_ebb(c->h);
 	c->h = NULL;
 }
 
@@ -274,5 +290,7 @@ https_conn_new(struct event_base *base, void *arg)
 	https_conn_enter(c, PHASE_READING, surplus ? 0 : h->handshake_ms);
 	evbuffer_add_cb(bufferevent_get_input(c->bev), on_input, c);
 	LIST_INSERT_HEAD(&h->conns, c, link);
+	if (++h->here > h->most)
+		h->most = h->here;
 	return c->bev;
 }
