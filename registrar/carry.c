@@ -131,8 +131,8 @@ carry_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
 	k->next = c->conns;
 	c->conns = k;
 	c->n++;
-	k->bev = bufferevent_socket_new(loop_base(c->loop), fd,
-	    BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	k->bev = bufferevent_socket_new(
+	    loop_base(c->loop), fd, BEV_OPT_CLOSE_ON_FREE);
 	bufferevent_setcb(k->bev, carry_read, NULL, carry_event, k);
 	bufferevent_enable(k->bev, EV_READ | EV_WRITE);
 	session_open(&k->session, k);
