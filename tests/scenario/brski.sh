@@ -23,7 +23,8 @@ device_runs() {
 }
 # join_later NAME [OPTIONS...]: in the background; sets pid.
 join_later() {
-	join "$@" >"$tmp/$1.log" 2>&1 &
+	: >"$tmp/$1.log" # nobody may read what an earlier one said
+	join "$@" >>"$tmp/$1.log" 2>&1 &
 	pid=$!
 	children="$children $pid"
 }
