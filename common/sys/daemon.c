@@ -9,9 +9,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-#include <openssl/crypto.h>
-
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
@@ -109,9 +106,6 @@ daemon_init(struct daemon_opts *o, const char *name, const char *sentence,
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* who reloads asks for it with loop_signal */
 	umask(077);
-	/* As we end, nng's threads may still free what is TLS's: by then
-	 * OpenSSL must not have taken itself apart. */
-	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 	if (!o->no_sandbox)
 		sandbox_hide_memory();
 }
@@ -146,14 +140,15 @@ notify(const char *text, struct err *e)
 static void
 say_sandbox(const struct sandbox *s, const struct sandbox_report *r)
 {
-	log_event(LOG_INFO, "sandbox.entered", "landlock", "%d", r->landlock,
-	    "calls", "%u", r->calls, NULL);
-	if (r->landlock == 0)
+	if (r->calls == 0)
+		log_event(LOG_WARN, "sandbox.off", "reason", "%s",
+		    "a sanitizer is in this build", NULL);
+	else
+		log_event(LOG_INFO, "sandbox.entered", "landlock", "%d",
+		    r->landlock, "calls", "%u", r->calls, NULL);
+	if (r->calls != 0 && r->landlock == 0)
 		log_event(LOG_WARN, "sandbox.no-landlock", "reason", "%s",
 		    "this kernel has none: folders are not confined", NULL);
-	if (r->calls == 0)
-		log_event(LOG_WARN, "sandbox.no-seccomp", "reason", "%s",
-		    "a build with a sanitizer: calls are not confined", NULL);
 	if (r->files != 0)
 		log_event(LOG_WARN, "sandbox.few-files", "limit", "%llu",
 		    (unsigned long long)r->files, "wanted", "%llu",

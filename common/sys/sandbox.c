@@ -32,19 +32,19 @@ int
 sandbox_enter(
     const struct sandbox *s, struct sandbox_report *ret, struct err *e)
 {
-	struct sandbox_report r = { .landlock = sandbox_landlock(),
-		.files = raise_files(s->files) };
+	struct sandbox_report r = { .files = raise_files(s->files) };
 	AUTO_FD rules = -1;
 
+	if (SANDBOX_SANITIZED) {
+		*ret = r;
+		return 0;
+	}
+	r.landlock = sandbox_landlock();
+	r.calls = sandbox_count_calls(s);
 	if (r.landlock > 0 && sandbox_rules(s, r.landlock, &rules, e) == -1)
 		return -1;
-	if (sandbox_threads(rules, e) == -1)
+	if (sandbox_threads(rules, e) == -1 || sandbox_filter(s, e) == -1)
 		return -1;
-	if (!SANDBOX_SANITIZED) {
-		if (sandbox_filter(s, e) == -1)
-			return -1;
-		r.calls = sandbox_count_calls(s);
-	}
 	*ret = r;
 	return 0;
 }
@@ -66,7 +66,6 @@ static void
 describe_paths(const struct sandbox *s, enum sandbox_access access,
     const char *title, struct buf *out)
 {
-	const char *sep = " ";
 	bool any = false;
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -75,7 +74,7 @@ describe_paths(const struct sandbox *s, enum sandbox_access access,
 		if (!any)
 			buf_printf(out, ", %s:", title);
 		any = true;
-		buf_printf(out, "%s%s", sep, s->paths[i].path);
+		buf_printf(out, " %s", s->paths[i].path);
 	}
 	if (access == SANDBOX_READ && (s->may & SANDBOX_RESOLVE) != 0)
 		buf_printf(
@@ -88,14 +87,15 @@ sandbox_describe(const struct sandbox *s, struct buf *out)
 	int landlock = sandbox_landlock();
 
 	buf_printf(out, "sandbox: ");
+	if (SANDBOX_SANITIZED) {
+		buf_printf(out, "none in a build with a sanitizer");
+		return;
+	}
 	if (landlock > 0)
 		buf_printf(out, "landlock ABI %d", landlock);
 	else
 		buf_printf(out, "no landlock in this kernel");
-	if (SANDBOX_SANITIZED)
-		buf_printf(out, ", no seccomp in a build with a sanitizer");
-	else
-		buf_printf(out, ", seccomp %u calls", sandbox_count_calls(s));
+	buf_printf(out, ", seccomp %u calls", sandbox_count_calls(s));
 	describe_paths(s, SANDBOX_READ, "read", out);
 	describe_paths(s, SANDBOX_REREAD, "read beside", out);
 	describe_paths(s, SANDBOX_WRITE, "write", out);

@@ -49,9 +49,8 @@ struct sandbox {
 
 /* What came of it, for the log. */
 struct sandbox_report {
-	int landlock; /* the kernel's version of it, 0: has none */
-	unsigned
-	    calls; /* allowed; 0: no filter, a sanitizer is in this build */
+	int landlock;	/* the kernel's version of it; 0: it has none */
+	unsigned calls; /* allowed; 0: not confined, for a sanitizer's sake */
 	uint64_t files; /* RLIMIT_NOFILE, if that is less than asked for */
 };
 
@@ -64,8 +63,9 @@ void sandbox_allow(
 /*
  * Confines the process, all threads.  Raises the soft limit of open files
  * towards s->files.  Does without Landlock where the kernel has none, and says
- * so in ret.  A build with a sanitizer gets no filter (its report at exit needs
- * calls that no daemon has).  ERR_LOCAL: it may be half confined; end.
+ * so in ret.  A build with a sanitizer is not confined: for its report at exit
+ * a process of its own looks into all threads.  ERR_LOCAL: it may be half
+ * confined; end.
  */
 int sandbox_enter(const struct sandbox *s, struct sandbox_report *ret,
     struct err *e) WARN_UNUSED;

@@ -154,16 +154,12 @@ allow_list(int rules, const char *const *list, struct err *e)
 int
 sandbox_rules(const struct sandbox *s, int landlock, int *ret_fd, struct err *e)
 {
-	/* What a sanitizer reads of us for its report. */
-	static const char *const report_files[] = { "/proc", "/sys", NULL };
 	AUTO_FD rules = rules_new(s, landlock, e);
 
 	if (rules == -1 || allow_paths(s, rules, fs_handled(landlock), e) == -1)
 		return -1;
 	if ((s->may & SANDBOX_RESOLVE) != 0 &&
 	    allow_list(rules, sandbox_resolver_files, e) == -1)
-		return -1;
-	if (SANDBOX_SANITIZED && allow_list(rules, report_files, e) == -1)
 		return -1;
 	*ret_fd = fd_steal(&rules);
 	return 0;
