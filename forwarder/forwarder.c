@@ -35,6 +35,9 @@ forwarder_close(struct forwarder *f)
 	while (f->n > 0)
 		lane_close(f->lanes[--f->n]);
 	free(f->lanes);
+	/* What nng's threads told last holds the wires. */
+	if (f->loop != NULL)
+		(void)loop_drain(f->loop);
 	loop_free(f->loop);
 	conf_free(fwd_conf_table, &f->conf);
 	*f = (struct forwarder){ 0 };

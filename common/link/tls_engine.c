@@ -447,6 +447,11 @@ prepare(void)
 	    pthread_key_create(&peer_key, free_peer) != 0)
 		err_die("no memory for the TLS engine");
 	bio_method = m;
+	/* nng's threads free connections after they were closed: they end
+	 * before OpenSSL, which has asked to be called at exit already, takes
+	 * itself apart under them. */
+	if (!OPENSSL_init_crypto(0, NULL) || atexit(nng_fini) != 0)
+		err_die("no place for nng's end");
 }
 
 int
