@@ -16,11 +16,10 @@ need() {
 # build DIR MESON-OPTIONS...: as ./tests/run does; all, or $targets.
 targets=
 build() {
-	local dir=$1
+	local dir=$1 said
 	shift
-	[ -f "$dir/build.ninja" ] ||
-		meson setup "$dir" "$@" >"$dir.log" 2>&1 ||
-		{ tail -n 40 "$dir.log"; return 1; }
+	[ -f "$dir/build.ninja" ] || said=$(meson setup "$dir" "$@" 2>&1) ||
+		{ tail -n 40 <<<"$said"; return 1; }
 	# shellcheck disable=SC2086
 	ninja -C "$dir" $targets >"$dir/ninja.log" 2>&1 ||
 		{ tail -n 40 "$dir/ninja.log"; return 1; }
@@ -71,7 +70,7 @@ word_for() {
 	case $1 in
 	0) echo ok ;;
 	77) echo skip ;;
-	*) echo "FAIL" ;;
+	*) echo FAIL ;;
 	esac
 }
 
