@@ -196,6 +196,9 @@ carry_stop(struct carry *c)
 {
 	if (c == NULL)
 		return;
+	/* None hands on to another what it had: all of them end. */
+	for (struct carry_conn *k = c->conns; k != NULL; k = k->next)
+		k->session.ready = false;
 	while (c->conns != NULL)
 		carry_conn_free(c->conns);
 	if (c->listener != NULL)

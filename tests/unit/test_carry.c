@@ -302,6 +302,30 @@ another_connection_takes_over(void **state)
 	fwd_close(&second);
 }
 
+/* What one connection had is not handed to the other when all end. */
+static void
+connections_end_with_the_registrar(void **state)
+{
+	struct reg_lab *g = *state;
+	struct forwarder second;
+	struct buf request AUTO_BUF = { 0 };
+
+	reg_start(g, NULL);
+	enrol(g, "a", &request);
+	fwd_ready(&fwd);
+	fwd_expect(&fwd, FRAME_PUT);
+	fwd_init(&second, g, "ra", g->l->service);
+	fwd_ready(&second);
+	fwd_expect(&second, FRAME_PUT);
+	reg_stop(g);
+	assert_int_equal(fwd_next(&fwd), 0);
+	assert_int_equal(fwd_next(&second), 0);
+	fwd_close(&second);
+	fwd_close(&fwd);
+	reg_start(g, NULL);
+	assert_int_equal(reg_entry(g, 1).handouts, 2);
+}
+
 static void
 a_refusal_for_now_is_tried_again(void **state)
 {
@@ -513,6 +537,7 @@ main(void)
 		T(each_service_gets_its_kind),
 		T(a_lost_connection_loses_nothing),
 		T(another_connection_takes_over),
+		T(connections_end_with_the_registrar),
 		T(a_refusal_for_now_is_tried_again),
 		T(answers_are_got_and_asked_for_again),
 		T(who_speaks_otherwise_is_hung_up_on),
