@@ -469,7 +469,7 @@ reg_expect_waiting(const struct cmp_msg *m, enum cmp_body type, long id)
 	cmp_response_done(&rsp);
 }
 
-/* type: error, or ip, cp with a rejection. */
+/* type: error, or ip, cp (of a p10cr) with a rejection. */
 static inline void
 reg_expect_refused(const char *what, const struct cmp_msg *m,
     enum cmp_body type, uint32_t fail, const char *reason)
@@ -484,9 +484,10 @@ reg_expect_refused(const char *what, const struct cmp_msg *m,
 			       : cmp_read_response(m, &rsp, &e);
 	if (rc == -1)
 		fail_msg("%s: %s", what, e.msg);
-	if (rsp.status != CMP_REJECTION || rsp.fail != fail ||
+	if (rsp.id != (type == CMP_CP ? -1 : 0) ||
+	    rsp.status != CMP_REJECTION || rsp.fail != fail ||
 	    strstr(rsp.text, reason) == NULL)
-		fail_msg("%s: status %d, failInfo %x, %s", what,
+		fail_msg("%s: id %ld, status %d, failInfo %x, %s", what, rsp.id,
 		    (int)rsp.status, (unsigned)rsp.fail, rsp.text);
 	cmp_response_done(&rsp);
 }

@@ -611,8 +611,7 @@ faults_of_the_body_are_rejections(void **state)
 {
 	static const struct {
 		enum cmp_body type, answer;
-		long id;
-	} cases[] = { { CMP_IR, CMP_IP, 0 }, { CMP_P10CR, CMP_CP, -1 } };
+	} cases[] = { { CMP_IR, CMP_IP }, { CMP_P10CR, CMP_CP } };
 	struct reg_lab *g = *state;
 	struct lab_ask ask = { .cn = "dev" };
 	AUTO(X509_NAME) name = issue_name("dev", NULL, NULL);
