@@ -283,6 +283,40 @@ reg_lab_teardown(void **state)
 	return 0;
 }
 
+/* ---- vouchers ---------------------------------------------------------- */
+
+/* Of the vendor's MASA, pinned to our root, but for what a test says. */
+struct reg_voucher {
+	const char *serial, *nonce; /* NULL: none */
+	X509 *pin;		    /* NULL: our root */
+	X509 *issuer_of;	    /* whose idevid-issuer is told, or NULL */
+	const struct signer *by;    /* NULL: the MASA */
+	uint64_t expires;	    /* 0: never */
+};
+
+static inline void
+reg_voucher(
+    const struct reg_lab *g, const struct reg_voucher *m, struct buf *out)
+{
+	struct vch v = { .assertion = VCH_LOGGED,
+		.pin = m->pin != NULL ? m->pin : g->l->root.cert,
+		.expires_on = m->expires };
+	struct buf json AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	clock_format(v.created_on, clock_now().time);
+	str_copy(v.serial, sizeof(v.serial), m->serial);
+	if (m->nonce != NULL)
+		str_copy(v.nonce, sizeof(v.nonce), m->nonce);
+	if (m->issuer_of != NULL)
+		vch_idevid_issuer(m->issuer_of, &v.idevid_issuer);
+	vch_format(&v, &json);
+	buf_done(&v.idevid_issuer);
+	if (cms_sign(nid_json_voucher(), buf_bytes(&json),
+		m->by != NULL ? m->by : g->masa, NULL, out, &e) == -1)
+		fail_msg("%s", e.msg);
+}
+
 /* ---- HTTP -------------------------------------------------------------- */
 
 /* One request on a connection of its own. */

@@ -239,6 +239,19 @@ the_queue_is_listed_in_pieces(void **state)
 }
 
 static void
+expect_facts(const json_t *j, const struct facts *want)
+{
+	assert_int_equal(count(j, "facts"), want->n);
+	for (size_t i = 0; i < want->n; i++) {
+		const json_t *f = item(j, "facts", i);
+
+		assert_string_equal(text_of(f, "name"), want->v[i].name);
+		assert_string_equal(text_of(f, "value"), want->v[i].value);
+		assert_string_equal(text_of(f, "level"), "registrar");
+	}
+}
+
+static void
 an_entry_is_shown_with_facts_and_history(void **state)
 {
 	static const char *const nulls[] = { "carrier", "replaces",
@@ -267,14 +280,7 @@ an_entry_is_shown_with_facts_and_history(void **state)
 	for (size_t i = 0; i < NELEMS(nulls); i++)
 		assert_true(json_is_null(json_object_get(en, nulls[i])));
 	assert_int_equal(number_of(j, "bytes"), x.bytes.len);
-	assert_int_equal(count(j, "facts"), x.facts.n);
-	for (size_t i = 0; i < x.facts.n; i++) {
-		const json_t *f = item(j, "facts", i);
-
-		assert_string_equal(text_of(f, "name"), x.facts.v[i].name);
-		assert_string_equal(text_of(f, "value"), x.facts.v[i].value);
-		assert_string_equal(text_of(f, "level"), "registrar");
-	}
+	expect_facts(j, &x.facts);
 	assert_string_equal(
 	    text_of(item(j, "history", 0), "event"), "accepted");
 	assert_int_equal(number_of(item(j, "history", 0), "number"), 2);
@@ -401,32 +407,6 @@ another_uid_may_not(void **state)
 
 /* ---- vouchers on hand -------------------------------------------------- */
 
-/* A nonceless voucher of the vendor's for this device, pinned to us. */
-struct made {
-	const char *serial, *nonce;
-	X509 *pin;		 /* NULL: our root */
-	const struct signer *by; /* NULL: the MASA */
-	uint64_t expires;
-};
-
-static void
-make_voucher(struct reg_lab *g, const struct made *m, struct buf *out)
-{
-	struct vch v = { .assertion = VCH_LOGGED,
-		.pin = m->pin != NULL ? m->pin : g->l->root.cert,
-		.expires_on = m->expires };
-	struct buf json AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	clock_format(v.created_on, clock_now().time);
-	str_copy(v.serial, sizeof(v.serial), m->serial);
-	str_copy(v.nonce, sizeof(v.nonce), m->nonce != NULL ? m->nonce : "");
-	vch_format(&v, &json);
-	if (cms_sign(nid_json_voucher(), buf_bytes(&json),
-		m->by != NULL ? m->by : g->masa, NULL, out, &e) == -1)
-		fail_msg("%s", e.msg);
-}
-
 static json_t *
 import(struct reg_lab *g, const char *vendor, const char *serial,
     const struct buf *voucher, int want)
@@ -439,13 +419,30 @@ import(struct reg_lab *g, const char *vendor, const char *serial,
 	return ask(g, "POST", "/v1/voucher/import", body, want);
 }
 
+/* It leaves as a registrar's request without nonce and prior. */
+static void
+expect_nonceless(struct reg_lab *g, const char *serial)
+{
+	struct vch_request q = { 0 };
+	struct cms_signed cms = { 0 };
+	struct err e = ERR_INIT;
+
+	fwd_expect(&fwd, FRAME_PUT);
+	assert_int_equal(fwd_header(&fwd).kind, ENTRY_VOUCHER);
+	assert_int_equal(cms_open(fwd.f.u.put.octets, NULL, &cms, &e), 0);
+	assert_int_equal(X509_cmp(cms.signer, g->l->registrar->cert), 0);
+	assert_int_equal(vch_request_parse(buf_bytes(&cms.content), &q, &e), 0);
+	assert_string_equal(q.serial, serial);
+	assert_string_equal(q.nonce, "");
+	assert_int_equal(q.prior.len, 0);
+	vch_request_done(&q);
+	cms_signed_done(&cms);
+}
+
 static void
 vouchers_are_asked_for_ahead(void **state)
 {
 	struct reg_lab *g = *state;
-	struct vch_request q = { 0 };
-	struct cms_signed cms = { 0 };
-	struct err e = ERR_INIT;
 	AUTO(json_t) body = json_pack("{s:s, s:[s, s, s]}", "vendor", "acme",
 	    "serials", "WB-7", "", "WB-8");
 	AUTO(json_t) unknown =
@@ -474,19 +471,9 @@ vouchers_are_asked_for_ahead(void **state)
 		assert_string_equal(
 		    text_of(v, "id"), text_of(item(j, "accepted", i), "id"));
 	}
-	/* It leaves as a registrar's request without nonce and prior. */
 	fwd.key = g->masa_service;
 	fwd_ready(&fwd);
-	fwd_expect(&fwd, FRAME_PUT);
-	assert_int_equal(fwd_header(&fwd).kind, ENTRY_VOUCHER);
-	assert_int_equal(cms_open(fwd.f.u.put.octets, NULL, &cms, &e), 0);
-	assert_int_equal(X509_cmp(cms.signer, g->l->registrar->cert), 0);
-	assert_int_equal(vch_request_parse(buf_bytes(&cms.content), &q, &e), 0);
-	assert_string_equal(q.serial, "WB-7");
-	assert_string_equal(q.nonce, "");
-	assert_int_equal(q.prior.len, 0);
-	vch_request_done(&q);
-	cms_signed_done(&cms);
+	expect_nonceless(g, "WB-7");
 }
 
 static void
@@ -495,7 +482,7 @@ a_voucher_fetched_ahead_comes_on_hand(void **state)
 	struct reg_lab *g = *state;
 	struct buf voucher AUTO_BUF = { 0 }, octets AUTO_BUF = { 0 };
 	struct buf text AUTO_BUF = { 0 };
-	struct made m = { .serial = "WB-7", .expires = 4000000000 };
+	struct reg_voucher m = { .serial = "WB-7", .expires = 4000000000 };
 	struct vch_answer a = { .status = 200 };
 	AUTO(json_t) body =
 	    json_pack("{s:s, s:[s]}", "vendor", "acme", "serials", "WB-7");
@@ -508,7 +495,7 @@ a_voucher_fetched_ahead_comes_on_hand(void **state)
 	assert_int_equal(fwd_custody(&fwd), 1);
 	AUTO(json_t) not_yet = get(g, "/v1/voucher/1");
 	assert_true(json_is_null(json_object_get(not_yet, "voucher")));
-	make_voucher(g, &m, &voucher);
+	reg_voucher(g, &m, &voucher);
 	a.voucher = buf_bytes(&voucher);
 	vch_answer_format(&a, &octets);
 	fwd_answer(&fwd, 1, BATCH_ANSWERED, buf_bytes(&octets));
@@ -528,11 +515,11 @@ a_voucher_is_carried_in_by_hand(void **state)
 {
 	struct reg_lab *g = *state;
 	struct buf voucher AUTO_BUF = { 0 }, text AUTO_BUF = { 0 };
-	struct made m = { .serial = "WB-7" };
+	struct reg_voucher m = { .serial = "WB-7" };
 	char path[64];
 
 	reg_start(g, NULL);
-	make_voucher(g, &m, &voucher);
+	reg_voucher(g, &m, &voucher);
 	AUTO(json_t) j = import(g, "acme", "WB-7", &voucher, 200);
 	snprintf(path, sizeof(path), "/v1/voucher/%s", text_of(j, "id"));
 	AUTO(json_t) shown = get(g, path);
@@ -558,7 +545,7 @@ a_bad_voucher_is_not_kept(void **state)
 	struct reg_lab *g = *state;
 	const struct {
 		const char *what, *vendor, *serial;
-		struct made m;
+		struct reg_voucher m;
 		int want;
 	} cases[] = {
 		{ "serial", "acme", "WB-8", { .serial = "WB-7" }, 403 },
@@ -581,7 +568,7 @@ a_bad_voucher_is_not_kept(void **state)
 	for (size_t i = 0; i < NELEMS(cases); i++) {
 		struct buf voucher AUTO_BUF = { 0 };
 
-		make_voucher(g, &cases[i].m, &voucher);
+		reg_voucher(g, &cases[i].m, &voucher);
 		AUTO(json_t) j = import(g, cases[i].vendor, cases[i].serial,
 		    &voucher, cases[i].want);
 		assert_true(strlen(text_of(j, "error")) > 0);

@@ -85,29 +85,20 @@ make_voucher(struct reg_lab *g, const struct made *m, struct buf *out)
 {
 	X509 *const pins[] = { g->l->root.cert, g->l->ca.cert,
 		g->l->registrar->cert, g->l->stranger.cert, g->l->vendor.cert };
-	struct vch v = { .assertion = VCH_LOGGED, .pin = pins[m->pin] };
 	AUTO(signer) own = NULL;
-	struct buf json AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
+	struct reg_voucher v = {
+		.serial = m->serial != NULL ? m->serial : SERIAL,
+		.nonce = m->nonce != NULL || m->no_device ? m->nonce : NONCE,
+		.pin = pins[m->pin],
+		.issuer_of = m->issuer ? g->l->device->cert
+		    : m->other_issuer  ? g->l->registrar->cert
+				       : NULL,
+		.by = signer_of(g, m->by, &own),
+	};
 
-	clock_format(v.created_on, clock_now().time);
 	if (m->expires != 0)
-		v.expires_on = clock_now().time + (uint64_t)m->expires;
-	str_copy(v.nonce, sizeof(v.nonce),
-	    m->nonce != NULL   ? m->nonce
-		: m->no_device ? ""
-			       : NONCE);
-	str_copy(
-	    v.serial, sizeof(v.serial), m->serial != NULL ? m->serial : SERIAL);
-	if (m->issuer || m->other_issuer)
-		vch_idevid_issuer(
-		    m->issuer ? g->l->device->cert : g->l->registrar->cert,
-		    &v.idevid_issuer);
-	vch_format(&v, &json);
-	buf_done(&v.idevid_issuer);
-	if (cms_sign(nid_json_voucher(), buf_bytes(&json),
-		signer_of(g, m->by, &own), NULL, out, &e) == -1)
-		fail_msg("%s", e.msg);
+		v.expires = clock_now().time + (uint64_t)m->expires;
+	reg_voucher(g, &v, out);
 	if (m->spoil)
 		out->data[out->len - 1] ^= 1;
 }
