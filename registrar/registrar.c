@@ -46,7 +46,6 @@ configure_service(struct registrar *r, struct service *s,
 		return err_prefix(e, "services.%s", c->name);
 	s->name = c->name;
 	s->cert = sk_X509_shift(certs);
-	s->cert_id = cert_digest(s->cert);
 	if (cert_service(s->cert, name, e) == -1 ||
 	    trust_check(r->domain, s->cert, certs, registrar_judge_time(),
 		&anchor, NULL, e) == -1)

@@ -25,7 +25,6 @@ struct caps;
 struct service {
 	const char *name;
 	X509 *cert;
-	struct digest cert_id;
 	unsigned kinds; /* bit (1 << entry_kind) */
 	atomic_bool link_up;
 };
