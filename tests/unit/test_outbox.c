@@ -1681,11 +1681,35 @@ damage_after_the_end(void **state)
 	history_is(id, "accepted withdrawn");
 }
 
+/* A voucher that was carried in: nobody is asked, also after a new start. */
+static void
+what_comes_with_its_answer_never_leaves(void **state)
+{
+	struct outbox_accept a = request("carried", "dev-1");
+	uint64_t ids[4];
+	struct err e;
+
+	(void)state;
+	a.answer = text("its answer");
+	e = accept_wait(&a);
+	assert_int_equal(e.kind, ERR_NONE);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(entry(a.entry.id).state, ENTRY_ANSWERED);
+		assert_int_equal(entry(a.entry.id).answer_code, BATCH_ANSWERED);
+		answer_is(a.entry.id, "its answer");
+		assert_int_equal(
+		    outbox_sendable(box, ~0u, 0, true, ids, NELEMS(ids)), 0);
+		assert_false(move(a.entry.id, ENTRY_EV_HANDOUT));
+		reopen();
+	}
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(what_comes_with_its_answer_never_leaves),
 		T(a_whole_life),
 		T(the_same_octets_again),
 		T(other_octets_in_one_transaction),
