@@ -245,7 +245,7 @@ asker_retry(void *arg)
 static bool
 asker_can_see(struct asker *a, const struct stamp *now)
 {
-	bool blind = now->quality == CLOCK_NONE;
+	bool blind = now->quality < CLOCK_RTC;
 
 	if (blind && !a->blind)
 		log_event(LOG_ALARM, "asker.no-clock", "reason", "%s",

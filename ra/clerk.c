@@ -233,7 +233,7 @@ work_skip(struct work *w, const struct err *e)
 static bool
 clerk_can_see(struct clerk *c, const struct stamp *now)
 {
-	bool blind = now->quality == CLOCK_NONE;
+	bool blind = now->quality < CLOCK_RTC;
 
 	if (blind && !c->blind)
 		log_event(LOG_ALARM, "clerk.no-clock", "reason", "%s",

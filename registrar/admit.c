@@ -36,7 +36,7 @@ admit_chain(const struct registrar *r, struct admit *a, struct err *e)
 {
 	STACK_OF(X509) *untrusted = admit_untrusted(a);
 	int rc = trust_check(r->vendors, a->signer, untrusted,
-	    registrar_judge_time(), &a->vendor, NULL, e);
+	    clock_judge_time(), &a->vendor, NULL, e);
 
 	sk_X509_free(untrusted);
 	return rc;

@@ -169,7 +169,7 @@ prefetch_accept(struct prefetch *p)
 	a->facts = &p->facts;
 	a->label = p->serial;
 	a->received = clock_now();
-	if (a->received.quality != CLOCK_NONE)
+	if (a->received.quality >= CLOCK_RTC)
 		a->deadline = a->received.time + p->r->conf.deadline / 1000;
 	a->user = p;
 	outbox_accept(p->r->outbox, a, prefetch_accepted, loop_poster(p->loop));

@@ -47,8 +47,8 @@ configure_service(struct registrar *r, struct service *s,
 	s->name = c->name;
 	s->cert = sk_X509_shift(certs);
 	if (cert_service(s->cert, name, e) == -1 ||
-	    trust_check(r->domain, s->cert, certs, registrar_judge_time(),
-		&anchor, NULL, e) == -1)
+	    trust_check(r->domain, s->cert, certs, clock_judge_time(), &anchor,
+		NULL, e) == -1)
 		return err_prefix(e, "services.%s", c->name);
 	if (strcmp(name, s->name) != 0)
 		return err_set(e, ERR_CONF,
@@ -115,7 +115,7 @@ configure_identity(struct registrar *r, struct err *e)
 	const char *anchor;
 
 	if (trust_check(r->domain, r->signer->cert, r->signer->chain,
-		registrar_judge_time(), &anchor, NULL, e) == -1 ||
+		clock_judge_time(), &anchor, NULL, e) == -1 ||
 	    cert_site(r->signer->cert, name, e) == -1)
 		return err_prefix(e, "certificate");
 	if (strcmp(name, r->conf.site) != 0)
@@ -308,12 +308,4 @@ registrar_deliverable(const struct outbox_entry *en)
 	return en->answer_value != 0 &&
 	    (en->state == ENTRY_ANSWERED || en->state == ENTRY_DELIVERED ||
 		en->state == ENTRY_CONFIRMED);
-}
-
-uint64_t
-registrar_judge_time(void)
-{
-	struct stamp now = clock_now();
-
-	return now.quality == CLOCK_NONE ? 0 : now.time;
 }

@@ -70,7 +70,5 @@ struct service *registrar_service(
     const struct registrar *r, enum entry_kind kind);
 /* There is an answer, and nothing since says that it must not be told. */
 bool registrar_deliverable(const struct outbox_entry *en);
-/* Time for judging certificates: 0 (no dates) while the clock is unknown. */
-uint64_t registrar_judge_time(void);
 
 #endif

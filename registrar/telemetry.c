@@ -26,10 +26,10 @@ reporter_check(const struct registrar *r, const struct https_req *q,
 		return err_set(
 		    e, ERR_POLICY, "no TLS client certificate was shown");
 	ret->ldevid = trust_check(r->domain, ret->cert, https_peer_chain(q),
-			  registrar_judge_time(), &ret->anchor, NULL, e) == 0;
+			  clock_judge_time(), &ret->anchor, NULL, e) == 0;
 	if (!ret->ldevid &&
 	    trust_check(r->vendors, ret->cert, https_peer_chain(q),
-		registrar_judge_time(), &ret->anchor, NULL, e) == -1)
+		clock_judge_time(), &ret->anchor, NULL, e) == -1)
 		return -1;
 	if (denylist_check(r->denied, ret->cert, e) == -1)
 		return -1;

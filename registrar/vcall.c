@@ -370,7 +370,7 @@ vcall_store(struct vcall *c, struct err *e)
 	a->facts = &c->admit.facts;
 	a->label = c->admit.serial;
 	a->received = clock_now();
-	if (a->received.quality != CLOCK_NONE)
+	if (a->received.quality >= CLOCK_RTC)
 		a->deadline = a->received.time + c->r->conf.deadline / 1000;
 	a->user = c;
 	outbox_accept(c->r->outbox, a, vcall_accepted, loop_poster(c->f->loop));

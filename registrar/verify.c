@@ -16,7 +16,7 @@ verify_protection(const struct registrar *r, const struct service *s,
 		return -1;
 	if ((signer = cmp_find_signer(m, s->cert, e)) == NULL ||
 	    trust_check(r->domain, signer, cmp_extra_certs(m),
-		registrar_judge_time(), &anchor, NULL, e) == -1)
+		clock_judge_time(), &anchor, NULL, e) == -1)
 		return -1;
 	if (cert_service(signer, name, e) == -1)
 		return -1;
@@ -84,7 +84,7 @@ verify_issued(const struct registrar *r, const struct cmp_msg *req,
 		err_set(e, ERR_TRUST,
 		    "answer: certificate is not for the key asked for");
 	else if (trust_check(r->domain, got.cert, cmp_extra_certs(ans),
-		     registrar_judge_time(), &anchor, NULL, e) == 0)
+		     clock_judge_time(), &anchor, NULL, e) == 0)
 		rc = verify_ca_pubs(r, &got, e);
 out:
 	cmp_request_done(&want);

@@ -27,7 +27,7 @@ judge_signer(const struct registrar *r, const struct cms_signed *cms,
 	if (vch_check_signer(cms->signer, e) == -1)
 		return -1;
 	if (trust_check(r->vouchers, cms->signer, cms->certs,
-		registrar_judge_time(), &anchor, NULL, e) == -1)
+		clock_judge_time(), &anchor, NULL, e) == -1)
 		return err_prefix(e, "voucher: its signer");
 	if (strcmp(anchor, vendor) != 0)
 		return err_set(e, ERR_TRUST,
@@ -50,7 +50,7 @@ vjudge_voucher(const struct registrar *r, struct bytes voucher,
 	if (judge_signer(r, &cms, vendor, e) == 0 &&
 	    vch_parse(buf_bytes(&cms.content), &v, e) == 0 &&
 	    vch_check(&v, request->nonce, request->serial, idevid,
-		registrar_judge_time(), e) == 0)
+		clock_judge_time(), e) == 0)
 		rc = pin_is_ours(r, v.pin)
 		    ? 0
 		    : err_set(e, ERR_TRUST,

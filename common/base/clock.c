@@ -1,6 +1,6 @@
 #include "common/base/clock.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timex.h>
@@ -12,7 +12,12 @@
 
 #define END_OF_9999 UINT64_C(253402300799)
 
-static _Atomic uint64_t lowest = RELEASED;
+#define HOUR INT64_C(3600)
+#define DAY  (24 * HOUR)
+#define FAR  UINT64_C(34560000) /* 400 days */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct clock_watch watch = { .floor = RELEASED };
 
 static const char *const names[CLOCK__MAX] = {
 	[CLOCK_NONE] = "none",
@@ -21,50 +26,139 @@ static const char *const names[CLOCK__MAX] = {
 	[CLOCK_SYNC] = "sync",
 };
 
+/* ---- how far a clock is believed --------------------------------------- */
+
+static uint64_t
+distance(int64_t a, int64_t b)
+{
+	return a > b ? (uint64_t)(a - b) : (uint64_t)(b - a);
+}
+
+/* One that had been unset was set: that is how a clock without a battery
+ * comes by its time. */
+static void
+judge_step(struct clock_watch *w, int64_t offset, uint64_t boot)
+{
+	if (w->looked && distance(offset, w->offset) > (uint64_t)HOUR) {
+		w->doubted = !w->unset;
+		w->confirmed = false;
+		w->stepped = boot;
+	}
+	w->looked = true;
+	w->offset = offset;
+}
+
+enum clock_quality
+clock_judge(
+    struct clock_watch *w, uint64_t wall, uint64_t boot, bool disciplined)
+{
+	judge_step(w, (int64_t)wall - (int64_t)boot, boot);
+	w->unset = wall < w->floor;
+	if (w->unset)
+		return CLOCK_NONE;
+	if (disciplined && boot - w->stepped >= (uint64_t)HOUR)
+		w->doubted = false;
+	if (w->doubted)
+		return CLOCK_FLOOR;
+	if (disciplined)
+		return CLOCK_SYNC;
+	if (!w->confirmed && wall - w->floor > FAR)
+		return CLOCK_FLOOR;
+	return CLOCK_RTC;
+}
+
+void
+clock_judge_confirm(struct clock_watch *w, uint64_t wall, uint64_t confirmed)
+{
+	/* Peers' clocks are not ours to the second. */
+	if (confirmed > (uint64_t)DAY && confirmed - DAY > w->floor)
+		w->floor = confirmed - DAY;
+	if (distance((int64_t)wall, (int64_t)confirmed) > (uint64_t)DAY)
+		return;
+	w->confirmed = true;
+	w->doubted = false;
+}
+
+/* ---- this process ------------------------------------------------------ */
+
+static uint64_t
+seconds(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec > 0 ? (uint64_t)ts.tv_sec : 0;
+}
+
+/* A sandbox may forbid the question; then it is not known. */
+static bool
+kernel_is_disciplined(void)
+{
+	struct timex tx = { .modes = 0 };
+
+	return adjtimex(&tx) != -1 && (tx.status & STA_UNSYNC) == 0;
+}
+
 static enum clock_quality
 quality_of(uint64_t now)
 {
 	const char *forced = getenv("WAYBILL_CLOCK");
-	struct timex tx = { .modes = 0 };
-	int q;
+	bool disciplined;
+	enum clock_quality q;
 
-	for (q = 0; forced != NULL && q < CLOCK__MAX; q++)
-		if (strcmp(forced, names[q]) == 0)
-			return (enum clock_quality)q;
-	if (now < clock_floor())
-		return CLOCK_NONE;
-	/* A sandbox may forbid the question; then it is not known. */
-	if (adjtimex(&tx) == -1 || (tx.status & STA_UNSYNC) != 0)
-		return CLOCK_RTC;
-	return CLOCK_SYNC;
+	for (int i = 0; forced != NULL && i < CLOCK__MAX; i++)
+		if (strcmp(forced, names[i]) == 0)
+			return (enum clock_quality)i;
+	disciplined = kernel_is_disciplined();
+	pthread_mutex_lock(&lock);
+	q = clock_judge(&watch, now, seconds(CLOCK_BOOTTIME), disciplined);
+	pthread_mutex_unlock(&lock);
+	return q;
 }
 
 struct stamp
 clock_now(void)
 {
-	struct timespec ts;
-	struct stamp now = { 0 };
+	struct stamp now = { .time = seconds(CLOCK_REALTIME) };
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now.time = ts.tv_sec > 0 ? (uint64_t)ts.tv_sec : 0;
 	now.quality = quality_of(now.time);
 	return now;
 }
 
-void
-clock_raise_floor(uint64_t seconds)
+uint64_t
+clock_judge_time(void)
 {
-	uint64_t old = atomic_load(&lowest);
+	struct stamp now = clock_now();
 
-	while (seconds > old &&
-	    !atomic_compare_exchange_weak(&lowest, &old, seconds))
-		;
+	return now.quality < CLOCK_RTC ? 0 : now.time;
+}
+
+void
+clock_raise_floor(uint64_t at_least)
+{
+	pthread_mutex_lock(&lock);
+	if (at_least > watch.floor)
+		watch.floor = at_least;
+	pthread_mutex_unlock(&lock);
 }
 
 uint64_t
 clock_floor(void)
 {
-	return atomic_load(&lowest);
+	uint64_t floor;
+
+	pthread_mutex_lock(&lock);
+	floor = watch.floor;
+	pthread_mutex_unlock(&lock);
+	return floor;
+}
+
+void
+clock_confirm(uint64_t confirmed)
+{
+	pthread_mutex_lock(&lock);
+	clock_judge_confirm(&watch, seconds(CLOCK_REALTIME), confirmed);
+	pthread_mutex_unlock(&lock);
 }
 
 uint64_t

@@ -3,12 +3,13 @@
 #ifndef WAYBILL_BASE_CLOCK_H
 #define WAYBILL_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/base/err.h"
 
 enum clock_quality {
-	CLOCK_NONE,  /* below the floor: nothing expires */
-	CLOCK_FLOOR, /* not before the floor, else unknown */
+	CLOCK_NONE,  /* below the floor: unset */
+	CLOCK_FLOOR, /* not before the floor, else not to be believed */
 	CLOCK_RTC,   /* set once, free running */
 	CLOCK_SYNC,  /* the kernel says that somebody disciplines it */
 	CLOCK__MAX
@@ -21,14 +22,45 @@ struct stamp {
 };
 
 /*
- * Now, age 0.  Quality: none if the clock reads earlier than the floor, sync
- * if the kernel is being disciplined, else rtc.  For tests, WAYBILL_CLOCK in
- * the environment (none, floor, rtc or sync) is believed instead.
+ * Now, age 0.  Dates are judged, and things expire, at rtc and better only.
+ * For tests, WAYBILL_CLOCK in the environment (none, floor, rtc or sync) is
+ * believed instead of what clock_judge says.
  */
 struct stamp clock_now(void);
-/* Raises the floor (never lowers it); starts as the time of the build. */
+/* now.time at rtc and better, else 0: no date can be judged. */
+uint64_t clock_judge_time(void);
+
+/* Raises the floor (never lowers it); starts as the time of the release. */
 void clock_raise_floor(uint64_t seconds);
 uint64_t clock_floor(void);
+/* A peer's signed word for the time, perhaps an old one: the floor rises to a
+ * day before it, and a clock within a day of it is believed. */
+void clock_confirm(uint64_t seconds);
+
+/*
+ * How far a clock is believed, from what it showed so far.  clock_now keeps one
+ * of these for the process.
+ *
+ * A step of more than an hour against the time since boot is not believed,
+ * unless the clock had been unset before, until a peer confirms it or the
+ * kernel has been disciplined for an hour since.  Nor is a free running clock
+ * that stands more than 400 days after the floor.
+ */
+struct clock_watch {
+	uint64_t floor;	  /* seconds since 1970 */
+	bool looked;	  /* the rest means something */
+	bool unset;	  /* it was below the floor */
+	bool doubted;	  /* it stepped */
+	bool confirmed;	  /* by a peer, since its last step */
+	int64_t offset;	  /* wall less boot, at the last look */
+	uint64_t stepped; /* boot time of the last step */
+};
+/* wall: seconds since 1970; boot: seconds since the machine started. */
+enum clock_quality clock_judge(
+    struct clock_watch *w, uint64_t wall, uint64_t boot, bool disciplined);
+void clock_judge_confirm(
+    struct clock_watch *w, uint64_t wall, uint64_t confirmed);
+
 /* Monotonic milliseconds. */
 uint64_t clock_mono_ms(void);
 const char *clock_quality_name(enum clock_quality q);

@@ -15,14 +15,6 @@
 #define CONTEXTS_SPARE	 16
 #define CONTEXTS_MAX	 1024
 
-uint64_t
-service_time(void)
-{
-	struct stamp now = clock_now();
-
-	return now.quality == CLOCK_NONE ? 0 : now.time;
-}
-
 /* ---- keys and trust ---------------------------------------------------- */
 
 static int
@@ -42,7 +34,7 @@ check_identity(const struct service *s, struct err *e)
 	const char *anchor;
 
 	if (trust_check(s->domain, s->signer->cert, s->signer->chain,
-		service_time(), &anchor, NULL, e) == -1 ||
+		clock_judge_time(), &anchor, NULL, e) == -1 ||
 	    cert_service(s->signer->cert, name, e) == -1)
 		return err_prefix(e, "certificate");
 	if (strcmp(name, s->conf->name) != 0)

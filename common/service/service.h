@@ -83,7 +83,4 @@ void service_done(struct service *s);
  * with a failure and whoever supervises us starts anew from the ledger. */
 void service_give_up(struct service *s, const char *event, const struct err *e);
 
-/* Seconds since 1970 for judging dates; 0 if the clock is not known. */
-uint64_t service_time(void);
-
 #endif

@@ -57,14 +57,6 @@ sites_free(struct sites *s)
 	free(s);
 }
 
-static uint64_t
-judge_time(void)
-{
-	struct stamp now = clock_now();
-
-	return now.quality == CLOCK_NONE ? 0 : now.time;
-}
-
 /* DESIGN 8a: domain CA, cmcRA, SAN site. */
 static int
 site_check(const struct sites *s, const char *name, X509 *x,
@@ -73,8 +65,8 @@ site_check(const struct sites *s, const char *name, X509 *x,
 	const char *anchor;
 	char san[33];
 
-	if (trust_check(s->domain, x, all, judge_time(), &anchor, NULL, e) ==
-		-1 ||
+	if (trust_check(s->domain, x, all, clock_judge_time(), &anchor, NULL,
+		e) == -1 ||
 	    cert_site(x, san, e) == -1)
 		return -1;
 	if (strcmp(san, name) != 0)
@@ -169,7 +161,7 @@ sites_find(struct sites *s, const char *name, const struct digest *signer,
     struct err *e)
 {
 	struct site *i = site_get(s, name);
-	uint64_t from, to, now = judge_time();
+	uint64_t from, to, now = clock_judge_time();
 	X509 *x = site_cert(i, signer);
 
 	if (x == NULL) {

@@ -70,6 +70,120 @@ below_the_floor_nothing_is_believed(void **state)
 	unsetenv("WAYBILL_CLOCK");
 }
 
+/* ---- how far a clock is believed --------------------------------------- */
+
+#define T0   UINT64_C(1800000000)
+#define HOUR UINT64_C(3600)
+#define DAY  (24 * HOUR)
+#define BOOT UINT64_C(5000)
+
+static struct clock_watch
+watching(void)
+{
+	struct clock_watch w = { .floor = T0 - DAY };
+
+	assert_int_equal(clock_judge(&w, T0, BOOT, false), CLOCK_RTC);
+	return w;
+}
+
+static void
+a_clock_that_runs_on_stays_believed(void **state)
+{
+	struct clock_watch w = watching();
+
+	(void)state;
+	assert_int_equal(
+	    clock_judge(&w, T0 + 90 * DAY, BOOT + 90 * DAY, false), CLOCK_RTC);
+	/* Steps of an hour are not worth a doubt: a time zone set wrong. */
+	assert_int_equal(
+	    clock_judge(&w, T0 + 90 * DAY - HOUR, BOOT + 90 * DAY, false),
+	    CLOCK_RTC);
+	assert_int_equal(
+	    clock_judge(&w, T0 + 91 * DAY, BOOT + 91 * DAY, true), CLOCK_SYNC);
+}
+
+static void
+a_step_is_doubted_until_it_is_confirmed(void **state)
+{
+	struct clock_watch w = watching();
+	uint64_t ahead = T0 + 3650 * DAY;
+
+	(void)state;
+	assert_int_equal(clock_judge(&w, ahead, BOOT + 1, true), CLOCK_FLOOR);
+	assert_int_equal(
+	    clock_judge(&w, ahead + 60, BOOT + 61, true), CLOCK_FLOOR);
+	/* Another date than ours raises the floor and proves nothing. */
+	clock_judge_confirm(&w, ahead + 60, T0 + 2 * DAY);
+	assert_int_equal(w.floor, T0 + DAY);
+	assert_int_equal(
+	    clock_judge(&w, ahead + 70, BOOT + 71, true), CLOCK_FLOOR);
+	clock_judge_confirm(&w, ahead + 70, ahead);
+	assert_int_equal(
+	    clock_judge(&w, ahead + 80, BOOT + 81, false), CLOCK_RTC);
+}
+
+static void
+a_step_back_is_doubted_too(void **state)
+{
+	struct clock_watch w = watching();
+
+	(void)state;
+	assert_int_equal(
+	    clock_judge(&w, T0 - 2 * HOUR, BOOT + 1, false), CLOCK_FLOOR);
+	/* ... and below the floor it is unset. */
+	assert_int_equal(
+	    clock_judge(&w, T0 - 2 * DAY, BOOT + 2, false), CLOCK_NONE);
+}
+
+static void
+an_hour_of_discipline_ends_the_doubt(void **state)
+{
+	struct clock_watch w = watching();
+	uint64_t ahead = T0 + 30 * DAY;
+
+	(void)state;
+	assert_int_equal(clock_judge(&w, ahead, BOOT, true), CLOCK_FLOOR);
+	assert_int_equal(
+	    clock_judge(&w, ahead + HOUR, BOOT + HOUR, false), CLOCK_FLOOR);
+	assert_int_equal(
+	    clock_judge(&w, ahead + HOUR, BOOT + HOUR, true), CLOCK_SYNC);
+}
+
+static void
+an_unset_clock_may_be_set(void **state)
+{
+	struct clock_watch w = { .floor = T0 };
+
+	(void)state;
+	assert_int_equal(clock_judge(&w, 12, BOOT, false), CLOCK_NONE);
+	assert_int_equal(clock_judge(&w, T0 + DAY, BOOT + 1, false), CLOCK_RTC);
+}
+
+static void
+a_free_running_clock_far_ahead_is_doubted(void **state)
+{
+	struct clock_watch w = { .floor = T0 };
+	uint64_t ahead = T0 + 3650 * DAY;
+
+	(void)state;
+	assert_int_equal(clock_judge(&w, ahead, BOOT, false), CLOCK_FLOOR);
+	assert_int_equal(clock_judge(&w, ahead, BOOT, true), CLOCK_SYNC);
+	clock_judge_confirm(&w, ahead, ahead + 5);
+	assert_int_equal(clock_judge(&w, ahead, BOOT, false), CLOCK_RTC);
+	assert_int_equal(w.floor, ahead + 5 - DAY);
+}
+
+/* A peer that is a little ahead must not unset our clock. */
+static void
+a_confirmation_leaves_room(void **state)
+{
+	struct clock_watch w = watching();
+
+	(void)state;
+	clock_judge_confirm(&w, T0, T0 + HOUR);
+	assert_int_equal(clock_judge(&w, T0, BOOT, false), CLOCK_RTC);
+}
+
 static void
 dates_are_rfc_3339(void **state)
 {
@@ -99,6 +213,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_environment_may_say_the_quality),
 		cmocka_unit_test(now_is_now),
+		cmocka_unit_test(a_clock_that_runs_on_stays_believed),
+		cmocka_unit_test(a_step_is_doubted_until_it_is_confirmed),
+		cmocka_unit_test(a_step_back_is_doubted_too),
+		cmocka_unit_test(an_hour_of_discipline_ends_the_doubt),
+		cmocka_unit_test(an_unset_clock_may_be_set),
+		cmocka_unit_test(a_free_running_clock_far_ahead_is_doubted),
+		cmocka_unit_test(a_confirmation_leaves_room),
 		cmocka_unit_test(dates_are_rfc_3339),
 		cmocka_unit_test(below_the_floor_nothing_is_believed),
 	};
