@@ -113,6 +113,10 @@
 	    "frame refused", "common/link/frame") \
 	X(FRAME_CREDIT, "frame.credit", 1024, "outstanding PUTs", \
 	    "frame refused", "common/link/frame") \
+	X(FRAME_PART, "frame.part", 128 * 1024, "octets of reference data", \
+	    "frame refused", "common/link/frame") \
+	X(FRAME_DATA, "frame.data", 16 * 1024 * 1024, "octets in all parts", \
+	    "manifest refused", "common/link/frame") \
 	X(BATCH, "batch.size", 128 * 1024, "octets", \
 	    "frame refused", "common/queue/batch") \
 	X(BATCH_ITEMS, "batch.items", 256, "items", \

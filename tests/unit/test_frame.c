@@ -221,7 +221,7 @@ static const struct {
 	{ "array of two", B("\x82\x01\x08"), "array of wrong length" },
 	{ "version 2", B("\x83\x02\x08\x01"), "version is not 1" },
 	{ "type 0", B("\x83\x01\x00\x01"), "unknown type" },
-	{ "type 12", B("\x83\x01\x0c\x01"), "unknown type" },
+	{ "type 15", B("\x83\x01\x0f\x01"), "unknown type" },
 	{ "type 2^32 + 8", B("\x83\x01\x1b\0\0\0\1\0\0\0\x08\x01"),
 	    "unknown type" },
 	{ "type as text", B("\x83\x01\x61x\x01"), "unsigned integer" },
