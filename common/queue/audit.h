@@ -26,8 +26,20 @@ int audit_append(struct store_txn *t, unsigned db, struct audit_record *r,
 typedef void (*audit_visit)(const struct audit_record *r, void *arg);
 int audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
     audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
-/* Walks the chain; ERR_DAMAGE names the first record that does not hold. */
+/* Records from this number on, likewise; reads these alone. */
+int audit_page(struct store_txn *t, unsigned db, uint64_t first, size_t max,
+    audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
+/* Walks the chain; ERR_DAMAGE names the first record that does not hold.
+ * *ret_records counts those that do, from the first on, even then. */
 int audit_verify(struct store_txn *t, unsigned db, uint64_t *ret_records,
     struct err *e) WARN_UNUSED;
+/* Whether the record of this number has this hash: 1 yes, 0 no (another, or
+ * there is none of this number), -1.  Number 0 is the chain's beginning, whose
+ * hash is all zeros.  Reads one record. */
+int audit_has(struct store_txn *t, unsigned db, uint64_t seq,
+    const struct digest *hash, struct err *e) WARN_UNUSED;
+/* Appends the record's CBOR text, whose SHA-256 is its hash: who has the texts
+ * can verify the chain without us. */
+void audit_text(const struct audit_record *r, struct buf *out);
 
 #endif

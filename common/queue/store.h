@@ -18,6 +18,11 @@
  * rewritten in every commit; store_open compares it with what is there.  It is
  * the row of database 0 with the key of id 0, which belongs to the store:
  * nobody else reads, writes or is given it.
+ *
+ * Files in its folder: data.mdb and lock.mdb (LMDB's), owner (the lock), ends
+ * (when the store's own trouble ended its process), next.mdb (a copy that is
+ * being made and takes data.mdb's place when it is whole; else removed at the
+ * next open), backup-NAME.mdb, before-NAME.mdb (what a restore replaced).
  */
 #ifndef WAYBILL_QUEUE_STORE_H
 #define WAYBILL_QUEUE_STORE_H
@@ -27,14 +32,28 @@
 #include "common/base/digest.h"
 #include "common/base/post.h"
 
-#define STORE_DB_MAX	6
-#define STORE_KEY_MAX	64
-#define STORE_VALUE_MAX (1024 * 1024)
-#define STORE_EPOCH_LEN 16
-#define STORE_USER_MAX	1024
+#define STORE_DB_MAX	  6
+#define STORE_KEY_MAX	  64
+#define STORE_VALUE_MAX	  (1024 * 1024)
+#define STORE_EPOCH_LEN	  16
+#define STORE_USER_MAX	  2048
+#define STORE_VERSION_MAX 255
 
 struct store;
 struct store_txn;
+
+/*
+ * How rows of version `from` become those of from + 1.  Keys stay.  Made by
+ * copy: the old file is what it was until the new one is whole.
+ */
+struct store_upgrade {
+	unsigned from; /* 0 ends the table */
+	/* Appends the new value to ret: 1; 0: the row is dropped; -1. */
+	int (*row)(unsigned db, struct bytes key, struct bytes value,
+	    struct buf *ret, struct err *e);
+	/* Likewise the user's words; NULL: they stay. */
+	int (*words)(struct bytes words, struct buf *ret, struct err *e);
+};
 
 struct store_conf {
 	const char *dir;	      /* made with mode 0700 if absent */
@@ -45,17 +64,32 @@ struct store_conf {
 	bool tolerant; /* a wrong number of rows is an alarm and taken over with
 			  the next commit, not ERR_DAMAGE: for who finds and
 			  buries the missing ones itself */
-	uint8_t key[AEAD_KEY_LEN]; /* the sealing key, derived by HKDF from
-					  the seal secret with label
-					  "waybill-store/1" */
+	/* The file of the seal secret, from which the sealing key is derived by
+	 * HKDF with the label "waybill-store/1": then `key` is not looked at,
+	 * and a rekey that was interrupted is finished.  NULL: the key. */
+	const char *seal;
+	uint8_t key[AEAD_KEY_LEN];
+	/* Of the user's rows, 1 to STORE_VERSION_MAX; 0 means 1.  An older store
+	 * is brought up to it at open by `upgrades`, oldest first, one for each
+	 * version since; NULL: there is none. */
+	unsigned version;
+	const struct store_upgrade *upgrades;
+	/* Nothing is written, whatever is asked for: a job that would is
+	 * ERR_RETRY.  So opens a store of itself after STORE_ENDS_MAX ends of
+	 * its process within STORE_ENDS_SECONDS that were its own trouble. */
+	bool read_only;
 };
+
+#define STORE_ENDS_MAX	   3
+#define STORE_ENDS_SECONDS 600
 
 /*
  * Opens or makes the store: mdb_reader_check, posix_fallocate of the map file
  * after the open (every time), file and folder fsynced before return, rows per
  * database compared with the head.  NORDAHEAD; never WRITEMAP or NOSYNC.
- * ERR_DAMAGE if the head does not open (damage, or another key) or rows
- * vanished or appeared (the message says how many of which), ERR_LOCAL else.
+ * ERR_DAMAGE if the head does not open (damage, or another key), rows vanished
+ * or appeared (the message says how many of which), or a newer release made
+ * the store (the message has its version), ERR_LOCAL else.
  * Starts the committer.
  *
  * DIR/owner is locked (flock) as long as the store is open: a second opener,
@@ -69,6 +103,12 @@ int store_open(
  * or read any more.  NULL is fine. */
 void store_close(struct store *s);
 AUTO_DEFINE(store, struct store, store_close);
+
+/* Asked for, or by too many ends. */
+bool store_read_only(const struct store *s);
+/* How often the store of this folder ended its process in the last
+ * STORE_ENDS_SECONDS, without opening it: read-only from STORE_ENDS_MAX on. */
+unsigned store_ends(const char *dir);
 
 /* A secret file of at least 32 octets (made with random ones if absent and
  * create is set), mode 0600.  One that is shorter, or that others may read, is
@@ -138,9 +178,84 @@ struct store_audit {
 };
 struct store_audit *store_audit_head(struct store_txn *t);
 
+/* The head's epoch becomes a new random one.  Ids go on. */
+void store_new_epoch(struct store_txn *t);
+
 /* Pages in use of pages there are, in percent, as of the last commit: without
  * those that are free to be used again.  Any thread. */
 unsigned store_used_percent(struct store *s);
+
+/* ---- copies ---------------------------------------------------------- */
+
+/* What stands in a store, all of it read and unsealed. */
+struct store_report {
+	unsigned version;
+	uint8_t epoch[STORE_EPOCH_LEN];
+	uint64_t next_id;
+	struct {
+		char name[33];
+		uint64_t rows, expected; /* there; by the head */
+		uint64_t damaged;	 /* of rows: do not open */
+	} db[STORE_DB_MAX];
+	unsigned n_dbs;
+	struct store_audit audit; /* the head */
+	uint64_t records;	  /* of the audit chain, from the first on,
+				     which hold; audit.seq: all */
+	uint64_t octets;	  /* of the pages in use */
+	char trouble[200];	  /* the first one; "": sound */
+};
+
+/*
+ * A live copy, backup-NAME.mdb in the store's folder, then opened, every value
+ * unsealed and the audit chain verified.  Returns at once: a thread of the
+ * store's own works, while others read and write; the pages that the copy holds
+ * are not reused meanwhile.  One at a time, else ERR_RETRY; so is a disk without
+ * room.  ERR_INPUT for a name that is taken, or not 1 to 40 of a-z, A-Z, 0-9
+ * and '-'.  A copy that does not open is removed (ERR_DAMAGE); one with
+ * trouble in it, which the store then has too, is kept: see the report.
+ * The secret that seals it is not in it.
+ */
+struct store_backup {
+	const char *name; /* borrowed until done */
+	/* out */
+	char *path; /* malloc'd, for the caller to free; NULL: none was made */
+	struct store_report report;
+	void *user;
+};
+void store_backup(struct store *s, struct store_backup *b,
+    void (*done)(struct store_backup *b, const struct err *e), struct post to);
+
+/*
+ * What follows is for commands, and needs the whole store for itself: ERR_LOCAL
+ * while it is open.  All take long with a large store.
+ *
+ * Reads all of the file (NULL: the store's own), changes nothing.  0 and a
+ * report without trouble: sound.  ERR_DAMAGE with the first trouble in its
+ * words; of the report what was read until then.
+ */
+int store_check(const struct store_conf *c, const char *file,
+    struct store_report *ret, struct err *e) WARN_UNUSED;
+/*
+ * A new store in the folder `to` from a file that was checked: the way to look
+ * at it, and change it, before store_restore puts it in the other's place.
+ */
+int store_unpack(const struct store_conf *c, const char *file, const char *to,
+    struct err *e) WARN_UNUSED;
+/* The store that store_unpack made in `from`, closed again, takes the place of
+ * c->dir's by one rename; what was there is kept as before-NAME.mdb. */
+int store_restore(const struct store_conf *c, const char *from,
+    const char *name, struct err *e) WARN_UNUSED;
+/* Copied without what is empty, and put in place.  Rows that do not open stay
+ * behind; ret counts them. */
+int store_compact(
+    const struct store_conf *c, uint64_t *ret_lost, struct err *e) WARN_UNUSED;
+/*
+ * The same under a new secret, which takes the place of c->seal.  In this order:
+ * SEAL.next, the copy, its rename, the rename of SEAL.next; store_open finishes
+ * what was interrupted.
+ */
+int store_rekey(
+    const struct store_conf *c, uint64_t *ret_lost, struct err *e) WARN_UNUSED;
 
 #define STORE_KEY_ID_LEN 8
 /* id as 8 octets big-endian. */
