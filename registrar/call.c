@@ -56,35 +56,24 @@ call_profile(struct call *c, struct err *e)
 
 /* ---- waiting for the entry to move ------------------------------------ */
 
-static struct call *
-call_of(struct hold *h)
-{
-	return (struct call *)((char *)h - offsetof(struct call, hold));
-}
-
 static void
-call_hold_over(struct hold *h)
+call_hold_over(void *owner, const struct outbox_entry *en, const struct err *e)
 {
-	struct call *c = call_of(h);
-	struct err e = ERR_INIT;
-	int found = outbox_find(c->r->outbox, &h->row, &c->entry, &e);
+	struct call *c = owner;
 
-	if (found == 0)
-		err_set(&e, ERR_LOCAL, "the entry is gone");
-	if (found != 1)
-		call_error(c, &e);
-	else
-		c->held_done(c);
+	if (en == NULL) {
+		call_error(c, e);
+		return;
+	}
+	c->entry = *en;
+	c->held_done(c);
 }
 
 /* The entry stays, the call ends. */
 static void
-call_hold_gone(struct hold *h)
+call_hold_gone(void *owner)
 {
-	struct call *c = call_of(h);
-
-	https_reply(c->q, &(struct https_answer){ .status = 503 });
-	call_free(c);
+	call_free(owner);
 }
 
 void
@@ -92,6 +81,7 @@ call_hold(
     struct call *c, const struct digest *row, void (*done)(struct call *c))
 {
 	c->held_done = done;
+	c->hold.owner = c;
 	c->hold.over = call_hold_over;
 	c->hold.gone = call_hold_gone;
 	if (!hold_start(&c->hold, c->f, c->q, &c->entry, row))

@@ -54,7 +54,8 @@ status_services(struct registrar *r)
 	for (size_t i = 0; i < r->n_services; i++)
 		json_array_append_new(j,
 		    json_pack("{s:s, s:s}", "name", r->services[i].name, "link",
-			atomic_load(&r->services[i].link_up) ? "up" : "down"));
+			atomic_load(&r->services[i].contact.up) ? "up"
+								: "down"));
 	return j;
 }
 

@@ -9,9 +9,9 @@ hold_worth(const struct registrar *r, const struct outbox_entry *en,
 {
 	const struct service *s = registrar_service(r, en->kind);
 
-	return r->conf.cmp.hold > 0 && s != NULL && atomic_load(&s->link_up) &&
-	    en->answer_value == 0 && !entry_terminal(en->state) &&
-	    !https_gone(q);
+	return r->conf.cmp.hold > 0 && s != NULL &&
+	    atomic_load(&s->contact.up) && en->answer_value == 0 &&
+	    !entry_terminal(en->state) && !https_gone(q);
 }
 
 static void
@@ -32,9 +32,15 @@ static void
 hold_over(void *arg)
 {
 	struct hold *h = arg;
+	struct outbox_entry en;
+	struct err e = ERR_INIT;
+	int found;
 
 	hold_end(h);
-	h->over(h);
+	found = outbox_find(h->front->r->outbox, &h->row, &en, &e);
+	if (found == 0)
+		err_set(&e, ERR_LOCAL, "the entry is gone");
+	h->over(h->owner, found == 1 ? &en : NULL, &e);
 }
 
 static void
@@ -43,7 +49,8 @@ hold_gone(void *arg)
 	struct hold *h = arg;
 
 	hold_end(h);
-	h->gone(h);
+	https_reply(h->req, &(struct https_answer){ .status = 503 });
+	h->gone(h->owner);
 }
 
 bool

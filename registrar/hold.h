@@ -13,13 +13,18 @@ struct hold {
 	struct https_req *req;
 	struct digest row;
 	struct timer *timer;
-	void (*over)(struct hold *h); /* it moved, or the time is up */
-	void (*gone)(struct hold *h); /* nobody is left to be told */
+	void *owner;
+	/* It moved, or the time is up: the entry as it is now, or NULL and why
+	 * it cannot be read. */
+	void (*over)(
+	    void *owner, const struct outbox_entry *en, const struct err *e);
+	/* Nobody is left to be told; the request was answered into void. */
+	void (*gone)(void *owner);
 	struct hold *next;
 };
 
 /*
- * Fills h (over and gone are set by the caller) and waits; exactly one of the
+ * Fills h (owner, over and gone are set by the caller) and waits; exactly one of the
  * two is called, with h out of the list.  False, and nothing is waited for, if
  * no answer can come before the hold time is over (link down, there already,
  * client gone), or if the device has its share of requests held already.

@@ -45,6 +45,7 @@ configure_service(struct registrar *r, struct service *s,
 	if (certs == NULL)
 		return err_prefix(e, "services.%s", c->name);
 	s->name = c->name;
+	contact_init(&s->contact, clock_mono_ms());
 	s->cert = sk_X509_shift(certs);
 	if (cert_service(s->cert, name, e) == -1 ||
 	    trust_check(r->domain, s->cert, certs, clock_judge_time(), &anchor,

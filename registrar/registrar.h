@@ -1,7 +1,7 @@
 /*
  * The registrar's parts and what they share.  One thread per event base for
  * pledges; the first base also serves the forwarder and commands; the outbox
- * has a committer of its own.  Everything here but the outbox and `link_up` is
+ * has a committer of its own.  Everything here but the outbox and `contact` is
  * read-only once the bases run.
  */
 #ifndef WAYBILL_REGISTRAR_REGISTRAR_H
@@ -11,6 +11,7 @@
 #include "common/pki/trust.h"
 #include "common/queue/outbox.h"
 #include "common/sys/https.h"
+#include "registrar/contact.h"
 #include "registrar/reg_conf.h"
 
 #define REG_BASES_MAX  64
@@ -26,7 +27,7 @@ struct service {
 	const char *name;
 	X509 *cert;
 	unsigned kinds; /* bit (1 << entry_kind) */
-	atomic_bool link_up;
+	struct contact contact;
 };
 
 /* What is only counted; shown as metrics by the control socket. */

@@ -187,7 +187,7 @@ session_welcome(struct session *s, const struct frame *f)
 	s->ready = true;
 	s->resend = true;
 	s->cursor = 0;
-	atomic_store(&s->service->link_up, true);
+	contact_link(&s->service->contact, true, clock_mono_ms());
 	log_event(LOG_INFO, "link.ready", "service", "%s", s->service->name,
 	    "window", "%zu", s->window, "seq", "%llu",
 	    (unsigned long long)s->seq, NULL);
@@ -337,7 +337,8 @@ session_link_down(struct session *s)
 	s->n_puts = 0;
 	timer_clear(s->again);
 	if (s->service != NULL)
-		atomic_store(&s->service->link_up, session_hand_on(s, given));
+		contact_link(&s->service->contact,
+		    session_hand_on(s, given), clock_mono_ms());
 }
 
 static struct service *

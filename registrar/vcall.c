@@ -1,6 +1,5 @@
 #include "registrar/vcall.h"
 
-#include <stddef.h>
 #include <string.h>
 #include "common/base/log.h"
 #include "common/base/str.h"
@@ -256,7 +255,7 @@ masa_out_of_reach(const struct vcall *c)
 {
 	const struct service *s = registrar_service(c->r, ENTRY_VOUCHER);
 
-	return c->held || s == NULL || !atomic_load(&s->link_up);
+	return c->held || s == NULL || !atomic_load(&s->contact.up);
 }
 
 static void
@@ -287,40 +286,30 @@ vcall_by_state(struct vcall *c)
 
 /* ---- waiting ---------------------------------------------------------- */
 
-static struct vcall *
-vcall_of(struct hold *h)
-{
-	return (struct vcall *)((char *)h - offsetof(struct vcall, hold));
-}
-
 static void
-vcall_hold_over(struct hold *h)
+vcall_hold_over(void *owner, const struct outbox_entry *en, const struct err *e)
 {
-	struct vcall *c = vcall_of(h);
-	struct err e = ERR_INIT;
-	int found = outbox_find(c->r->outbox, &h->row, &c->entry, &e);
+	struct vcall *c = owner;
 
 	c->held = true;
-	if (found == 0)
-		err_set(&e, ERR_LOCAL, "the entry is gone");
-	if (found != 1)
-		vcall_refuse(c, 500, &e);
-	else
-		vcall_by_state(c);
+	if (en == NULL) {
+		vcall_refuse(c, 500, e);
+		return;
+	}
+	c->entry = *en;
+	vcall_by_state(c);
 }
 
 static void
-vcall_hold_gone(struct hold *h)
+vcall_hold_gone(void *owner)
 {
-	struct vcall *c = vcall_of(h);
-
-	https_reply(c->q, &(struct https_answer){ .status = 503 });
-	vcall_free(c);
+	vcall_free(owner);
 }
 
 static void
 vcall_wait(struct vcall *c)
 {
+	c->hold.owner = c;
 	c->hold.over = vcall_hold_over;
 	c->hold.gone = vcall_hold_gone;
 	if (!hold_start(&c->hold, c->f, c->q, &c->entry, &c->row))

@@ -360,7 +360,7 @@ nobody_waits_longer_than_the_hold_time(void **state)
 	assert_true(clock_mono_ms() - began >= 400);
 	/* Link down: no answer can come, so nobody waits. */
 	fwd_close(&fwd);
-	while (atomic_load(&g->r.services[0].link_up))
+	while (atomic_load(&g->r.services[0].contact.up))
 		poll(NULL, 0, 1);
 	began = clock_mono_ms();
 	AUTO(cmp_msg) n = reg_cmp(g, g->l->device, &request);

@@ -321,7 +321,7 @@ one_request_of_a_device_is_held(void **state)
 	struct client held, again, sibling;
 
 	reg_start(g, &want);
-	atomic_store(&g->r.services[0].link_up, true);
+	atomic_store(&g->r.services[0].contact.up, true);
 	lab_request(g->l, &mine, &one);
 	other.device = g->sibling;
 	lab_request(g->l, &other, &two);

@@ -37,7 +37,7 @@ enrol(struct reg_lab *g, const char *name, struct buf *request)
 static bool
 link_is_up(struct reg_lab *g, size_t service)
 {
-	return atomic_load(&g->r.services[service].link_up);
+	return atomic_load(&g->r.services[service].contact.up);
 }
 
 /* ---- HELLO, WELCOME ---------------------------------------------------- */
