@@ -190,7 +190,9 @@ hello_comes_back_signed(void **state)
 		.service_seq = 77,
 		.nonce = { 3 },
 		.time = 1700000000,
-		.credit = 64 };
+		.credit = 64,
+		.recover = true,
+		.audit = { { 5 } } };
 	struct frame_hello got = { 0 };
 	struct buf b AUTO_BUF = { 0 };
 	struct frame f AUTO_FRAME = { 0 };
@@ -207,7 +209,232 @@ hello_comes_back_signed(void **state)
 	    -1);
 	assert_int_equal(frame_hello_parse(f.u.hello.body, &got, &e), 0);
 	assert_true(digest_eq(&got.signer, &s->id));
+	assert_int_equal(got.version_low, FRAME_VERSION_LOW);
+	assert_int_equal(got.version_high, FRAME_VERSION_HIGH);
 	assert_memory_equal(&got, &h, sizeof(h));
+}
+
+/* Peers of later builds say versions that this one does not know. */
+static void
+highest_version_in_common_is_chosen(void **state)
+{
+	static const struct {
+		unsigned low, high;
+		int rc;
+		unsigned want;
+	} cases[] = {
+		{ 1, 1, 0, 1 },
+		{ 1, 7, 0, 1 },
+		{ 2, 2, -1, 7777 },
+		{ 2, 65535, -1, 7777 },
+	};
+	AUTO(signer) s = new_signer();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct frame_hello h = { .site = "north",
+			.service = "ra",
+			.version_low = cases[i].low,
+			.version_high = cases[i].high };
+		struct frame_hello got;
+		struct buf b AUTO_BUF = { 0 };
+		struct frame f AUTO_FRAME = { 0 };
+		unsigned v = 7777;
+
+		assert_int_equal(frame_hello(FRAME_HELLO, 1, &h, s, &b, &e), 0);
+		must_parse(&b, FRAME_HELLO, 1, &f);
+		assert_int_equal(
+		    frame_hello_parse(f.u.hello.body, &got, &e), 0);
+		assert_int_equal(frame_version(&got, &v, &e), cases[i].rc);
+		assert_int_equal(v, cases[i].want);
+		if (cases[i].rc == -1)
+			assert_non_null(strstr(e.msg,
+			    "no version in common: "
+			    "2 to "));
+	}
+}
+
+static void
+hello_with_versions_upside_down_is_refused(void **state)
+{
+	static const struct {
+		unsigned low, high;
+	} bad[] = { { 0, 1 }, { 2, 1 } };
+	AUTO(signer) s = new_signer();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(bad); i++) {
+		struct frame_hello h = { .site = "north",
+			.service = "ra",
+			.version_low = bad[i].low,
+			.version_high = bad[i].high };
+		struct frame_hello got = { .time = 7777 };
+		struct buf b AUTO_BUF = { 0 };
+		struct frame f AUTO_FRAME = { 0 };
+
+		assert_int_equal(frame_hello(FRAME_HELLO, 1, &h, s, &b, &e), 0);
+		must_parse(&b, FRAME_HELLO, 1, &f);
+		assert_int_equal(
+		    frame_hello_parse(f.u.hello.body, &got, &e), -1);
+		assert_non_null(strstr(e.msg, "versions from 1"));
+		assert_int_equal(got.time, 7777);
+	}
+}
+
+static void
+evidence_comes_back_with_and_without_an_answer(void **state)
+{
+	struct frame_evidence x = { B("head"), B("body"), B("sig"),
+		ENTRY_CUSTODY, { NULL, 0 } };
+	struct buf b AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+
+	(void)state;
+	frame_evidence(5, &x, &b);
+	must_parse(&b, FRAME_EVIDENCE, 5, &f);
+	assert_true(bytes_eq(f.u.evidence.header, B("head")));
+	assert_true(bytes_eq(f.u.evidence.octets, B("body")));
+	assert_true(bytes_eq(f.u.evidence.sig, B("sig")));
+	assert_int_equal(f.u.evidence.state, ENTRY_CUSTODY);
+	assert_int_equal(f.u.evidence.answer.len, 0);
+	x.state = ENTRY_CONFIRMED;
+	x.answer = B("answer");
+	buf_reset(&b);
+	frame_evidence(6, &x, &b);
+	must_parse(&b, FRAME_EVIDENCE, 6, &f);
+	assert_int_equal(f.u.evidence.state, ENTRY_CONFIRMED);
+	assert_true(bytes_eq(f.u.evidence.answer, B("answer")));
+}
+
+static void
+evidence_is_of_entries_that_had_left(void **state)
+{
+	static const bool left[ENTRY_STATE__MAX] = {
+		[ENTRY_INFLIGHT] = true,
+		[ENTRY_CUSTODY] = true,
+		[ENTRY_ANSWERED] = true,
+		[ENTRY_DELIVERED] = true,
+		[ENTRY_CONFIRMED] = true,
+		[ENTRY_REFUSED] = true,
+		[ENTRY_WITHDRAWN] = true,
+	};
+	uint8_t in[] = { 0x88, 1, 12, 1, 0x40, 0x40, 0x40, 0, 0xf6 };
+	struct frame f = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (uint8_t s = 0; s < ENTRY_STATE__MAX; s++) {
+		in[7] = s;
+		assert_int_equal(frame_evidence_state(s), left[s]);
+		assert_int_equal(frame_parse(bytes_of(in, sizeof(in)), &f, &e),
+		    left[s] ? 0 : -1);
+	}
+}
+
+static void
+ask_and_data_come_back(void **state)
+{
+	struct buf b AUTO_BUF = { 0 };
+	struct frame f AUTO_FRAME = { 0 };
+
+	(void)state;
+	frame_ask(3, "north", "crl", UINT64_MAX, 127, &b);
+	must_parse(&b, FRAME_ASK, 3, &f);
+	assert_string_equal(f.u.ask.site, "north");
+	assert_string_equal(f.u.ask.name, "crl");
+	assert_int_equal(f.u.ask.have, UINT64_MAX);
+	assert_int_equal(f.u.ask.part, 127);
+	buf_reset(&b);
+	frame_data(3, B("manifest"), B("sig"), 2, B("octets"), &b);
+	must_parse(&b, FRAME_DATA, 3, &f);
+	assert_true(bytes_eq(f.u.data.manifest, B("manifest")));
+	assert_true(bytes_eq(f.u.data.sig, B("sig")));
+	assert_int_equal(f.u.data.part, 2);
+	assert_true(bytes_eq(f.u.data.octets, B("octets")));
+	buf_reset(&b);
+	frame_data(4, B(""), B(""), 0, B(""), &b);
+	must_parse(&b, FRAME_DATA, 4, &f);
+	assert_int_equal(f.u.data.manifest.len, 0);
+}
+
+static void
+part_over_its_limit_is_refused(void **state)
+{
+	static const uint8_t head[] = { 0x87, 1, 14, 1, 0x41, 'm', 0x41, 's', 0,
+		0x5a, 0, FRAME_PART >> 16, 0, 0 };
+	struct buf b AUTO_BUF = { 0 };
+	struct frame f = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	buf_add(&b, head, sizeof(head));
+	memset(buf_grow(&b, FRAME_PART + 1), 0x33, FRAME_PART + 1);
+	b.data[sizeof(head) - 1] = 1;
+	assert_int_equal(frame_parse(buf_bytes(&b), &f, &e), -1);
+	assert_non_null(strstr(e.msg, "over its limit"));
+	b.data[sizeof(head) - 1] = 0;
+	b.len--;
+	if (frame_parse(buf_bytes(&b), &f, &e) == -1)
+		fail_msg("%s", e.msg);
+	assert_int_equal(f.u.data.octets.len, FRAME_PART);
+}
+
+static void
+manifest_counts_its_parts(void **state)
+{
+	static const struct {
+		size_t size;
+		unsigned parts;
+	} cases[] = {
+		{ 0, 0 },
+		{ 1, 1 },
+		{ FRAME_PART, 1 },
+		{ FRAME_PART + 1, 2 },
+		{ FRAME_DATA_MAX, FRAME_PARTS_MAX },
+		{ FRAME_DATA_MAX + 1, 0 },
+	};
+	AUTO(signer) s = new_signer();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct frame_manifest m = { .service = "ra",
+			.name = "crl",
+			.version = 3,
+			.made = 1700000000,
+			.size = cases[i].size,
+			.digest = { { 9 } } };
+		struct frame_manifest got = { .version = 7777 };
+		struct buf text AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
+
+		assert_int_equal(frame_parts(cases[i].size), cases[i].parts);
+		assert_int_equal(frame_manifest_sign(&m, s, &text, &sig, &e),
+		    cases[i].parts > 0 ? 0 : -1);
+		assert_int_equal(text.len > 0, cases[i].parts > 0);
+		if (text.len == 0)
+			continue;
+		assert_int_equal(
+		    frame_manifest_parse(buf_bytes(&text), &got, &e), 0);
+		assert_memory_equal(&got, &m, sizeof(m));
+		assert_int_equal(sign_check(s->cert, FRAME_DATA_LABEL,
+				     buf_bytes(&text), buf_bytes(&sig), &e),
+		    0);
+		assert_int_equal(sign_check(s->cert, FRAME_HELLO_LABEL,
+				     buf_bytes(&text), buf_bytes(&sig), &e),
+		    -1);
+		/* One part more than there is. */
+		for (size_t at = 0; at < text.len; at++) {
+			struct buf bad AUTO_BUF = bytes_dup(buf_bytes(&text));
+
+			bad.data[at] ^= 1;
+			if (frame_manifest_parse(buf_bytes(&bad), &got, &e) ==
+			    0)
+				assert_int_equal(
+				    got.parts, frame_parts(got.size));
+		}
+	}
 }
 
 /* Octets as a peer could send them, and the clause they must be refused by. */
@@ -252,6 +479,25 @@ static const struct {
 	{ "nack for a day and more",
 	    B("\x85\x01\x09\x01\x1a\x00\x01\x51\x81\x60"), "out of range" },
 	{ "nack not in UTF-8", B("\x85\x01\x09\x01\x00\x61\xff"), "UTF-8" },
+	{ "evidence of what never left",
+	    B("\x88\x01\x0c\x01\x40\x40\x40\x02\xf6"), "had not left" },
+	{ "evidence with an empty answer",
+	    B("\x88\x01\x0c\x01\x40\x40\x40\x05\x40"),
+	    "answer without octets" },
+	{ "evidence without an answer", B("\x87\x01\x0c\x01\x40\x40\x40\x03"),
+	    "wrong number of items" },
+	{ "ask for part 128", B("\x87\x01\x0d\x01\x61n\x61x\x00\x18\x80"),
+	    "out of range" },
+	{ "ask for a path", B("\x87\x01\x0d\x01\x61n\x62./\x00\x00"),
+	    "not a name" },
+	{ "data without manifest", B("\x87\x01\x0e\x01\x40\x40\x00\x41\x01"),
+	    "missing" },
+	{ "data without octets", B("\x87\x01\x0e\x01\x41m\x41s\x00\x40"),
+	    "missing" },
+	{ "data without signature", B("\x87\x01\x0e\x01\x41m\x40\x00\x41o"),
+	    "missing" },
+	{ "part 1 of nothing", B("\x87\x01\x0e\x01\x40\x40\x01\x40"),
+	    "a part of nothing" },
 	{ "link of 1", B("\x85\x01\x0a\x00\x01\x61r"), "true or false" },
 };
 
@@ -377,6 +623,14 @@ main(void)
 		cmocka_unit_test(batch_size_counts_every_width),
 		cmocka_unit_test(stored_holds_one_batch),
 		cmocka_unit_test(hello_comes_back_signed),
+		cmocka_unit_test(highest_version_in_common_is_chosen),
+		cmocka_unit_test(hello_with_versions_upside_down_is_refused),
+		cmocka_unit_test(
+		    evidence_comes_back_with_and_without_an_answer),
+		cmocka_unit_test(evidence_is_of_entries_that_had_left),
+		cmocka_unit_test(ask_and_data_come_back),
+		cmocka_unit_test(part_over_its_limit_is_refused),
+		cmocka_unit_test(manifest_counts_its_parts),
 		cmocka_unit_test(hostile_frames_are_refused),
 		cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(oversize_is_refused_unread),
