@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include "common/base/file.h"
+#include "common/queue/store_pages.h"
 
 #define SECRET_MIN	32
 #define SECRET_FILE_MAX 4096
@@ -52,6 +53,38 @@ owner_lock(struct store *s, struct err *e)
 		    "store %s: open already, here or in another process",
 		    s->dir);
 	return err_errno(e, ERR_LOCAL, "store %s: lock", s->dir);
+}
+
+/* LMDB takes an empty file for a new environment, so DIR/owner tells whether
+ * there was one; and it believes whatever is in another. */
+static int
+file_check(struct store *s, struct err *e)
+{
+	AUTO(char) path = path_join(s->dir, "data.mdb");
+	struct stat st, owner;
+
+	if (fstat(s->owner, &owner) == -1)
+		return err_errno(e, ERR_LOCAL, "store %s: owner", s->dir);
+	if (owner.st_size > 0 && (stat(path, &st) == -1 || st.st_size == 0))
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: data.mdb is gone or empty, and was not: bring "
+		    "a copy back, or begin anew without the file \"owner\"",
+		    s->dir);
+	return store_pages_check(path, e);
+}
+
+static int
+owner_mark(struct store *s, struct err *e)
+{
+	static const char mark[] = "there is a store\n";
+	struct stat st;
+
+	if (fstat(s->owner, &st) == 0 && st.st_size > 0)
+		return 0;
+	if (pwrite(s->owner, mark, sizeof(mark) - 1, 0) == -1 ||
+	    fsync(s->owner) == -1)
+		return err_errno(e, ERR_LOCAL, "store %s: owner", s->dir);
+	return 0;
 }
 
 static int
@@ -134,9 +167,9 @@ store_open(const struct store_conf *c, struct store **ret, struct err *e)
 	AUTO(store) s = store_new(c);
 
 	if (file_mkdirs(s->dir, 0700, e) == -1 || owner_lock(s, e) == -1 ||
-	    env_open(s, c->map_size, e) == -1 || env_preallocate(s, e) == -1 ||
-	    store_contents_open(s, e) == -1 ||
-	    store_committer_start(s, e) == -1)
+	    file_check(s, e) == -1 || env_open(s, c->map_size, e) == -1 ||
+	    env_preallocate(s, e) == -1 || store_contents_open(s, e) == -1 ||
+	    owner_mark(s, e) == -1 || store_committer_start(s, e) == -1)
 		return -1;
 	*ret = STEAL(s);
 	return 0;

@@ -836,6 +836,7 @@ static void
 test_row_of_another_store_is_damage(void **state)
 {
 	AUTO(char) path = path_join(dir, "data.mdb");
+	AUTO(char) owner = path_join(dir, "owner");
 	struct buf mine;
 	struct store *s;
 	struct raw r;
@@ -846,6 +847,8 @@ test_row_of_another_store_is_damage(void **state)
 	mine = raw_get(&r, r.row, 1);
 	raw_close(&r);
 	assert_int_equal(unlink(path), 0);
+	refuses_to_open(ERR_DAMAGE, "data.mdb is gone");
+	assert_int_equal(unlink(owner), 0);
 	three_rows(); /* the same key, another id */
 	raw_open(&r);
 	raw_put(&r, r.row, 1, &mine);
