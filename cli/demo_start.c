@@ -178,6 +178,7 @@ make_site(struct demo *d, const char *vendor, struct err *e)
 		.hold = "3s",
 		.check_after = "1s",
 		.retry_after = "1s",
+		.wait_max = "2s",
 		.reconnect_max = "1s",
 		.hosts = loopback,
 		.quiet = true };

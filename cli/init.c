@@ -27,6 +27,7 @@ enum {
 	OPT_HOLD,
 	OPT_CHECK_AFTER,
 	OPT_RETRY_AFTER,
+	OPT_WAIT_MAX,
 	OPT_RECONNECT_MAX,
 	OPT_PAIR,
 	OPT_OUT,
@@ -194,6 +195,7 @@ on_site(int key, char *arg, struct argp_state *state)
 		{ OPT_HOLD, &a->site.hold, NULL },
 		{ OPT_CHECK_AFTER, &a->site.check_after, NULL },
 		{ OPT_RETRY_AFTER, &a->site.retry_after, NULL },
+		{ OPT_WAIT_MAX, &a->site.wait_max, NULL },
 		{ OPT_RECONNECT_MAX, &a->site.reconnect_max, NULL },
 	};
 
@@ -267,6 +269,8 @@ static const struct argp_option site_argp_options[] = {
 	    "How often a waiting device asks at first (5s)", 0 },
 	{ "retry-after", OPT_RETRY_AFTER, "TIME", 0,
 	    "How often a device asks that waits for its voucher (5s)", 0 },
+	{ "wait-max", OPT_WAIT_MAX, "TIME", 0,
+	    "How long a waiting device is sent away at most (300s, 1h)", 0 },
 	{ "reconnect-max", OPT_RECONNECT_MAX, "TIME", 0,
 	    "Longest pause between two attempts to reach the RA (30s)", 0 },
 	{ "pair", OPT_PAIR, "NAME.pairing", 0,

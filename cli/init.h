@@ -28,6 +28,7 @@ struct site_options {
 	const char *name;
 	const char *map_size;
 	const char *hold, *check_after, *retry_after, *reconnect_max;
+	const char *wait_max; /* NULL: the registrar's defaults */
 	struct words hosts, listens, proxy_listens, vendors, voucher_anchors;
 	bool quiet;
 };

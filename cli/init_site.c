@@ -99,12 +99,13 @@ static int
 remember(const struct folder *f, const struct site_options *o, struct err *e)
 {
 	AUTO(json_t) j = json_pack(
-	    "{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "role", "site",
-	    "name", o->name, "listen", array_of(&o->listens, LISTEN_DEFAULT),
-	    "proxy-listen", array_of(&o->proxy_listens, PROXY_LISTEN_DEFAULT),
-	    "map-size", o->map_size, "hold", o->hold, "check-after",
-	    o->check_after, "retry-after", o->retry_after, "reconnect-max",
-	    o->reconnect_max);
+	    "{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s}", "role",
+	    "site", "name", o->name, "listen",
+	    array_of(&o->listens, LISTEN_DEFAULT), "proxy-listen",
+	    array_of(&o->proxy_listens, PROXY_LISTEN_DEFAULT), "map-size",
+	    o->map_size, "hold", o->hold, "check-after", o->check_after,
+	    "retry-after", o->retry_after, "reconnect-max", o->reconnect_max,
+	    "wait-max", o->wait_max != NULL ? o->wait_max : "");
 
 	if (j == NULL)
 		return err_set(e, ERR_USAGE, "an option is not UTF-8");
@@ -150,6 +151,7 @@ check_options(
 	} durations[] = { { "--hold", o->hold },
 		{ "--check-after", o->check_after },
 		{ "--retry-after", o->retry_after },
+		{ "--wait-max", o->wait_max },
 		{ "--reconnect-max", o->reconnect_max } };
 	struct buf san AUTO_BUF = { 0 };
 	uint64_t n;
@@ -162,7 +164,8 @@ check_options(
 	if (profile_san(&san, "site", o->name, o->hosts.v, o->hosts.n, e) == -1)
 		return -1;
 	for (i = 0; i < NELEMS(durations); i++)
-		if (duration_parse(durations[i].value, &n, e) == -1)
+		if (durations[i].value != NULL &&
+		    duration_parse(durations[i].value, &n, e) == -1)
 			return err_prefix(e, "%s", durations[i].option);
 	if (size_parse(o->map_size, &n, e) == -1)
 		return err_prefix(e, "--map-size");

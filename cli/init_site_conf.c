@@ -13,17 +13,26 @@ setting(const json_t *settings, const char *key)
 	return s != NULL ? s : "";
 }
 
-/* "" in a setting that an earlier version did not know. */
+/* Nothing for a setting that was not given, or that an earlier version did not
+ * know. */
+static void
+setting_yaml(
+    struct buf *out, const char *key, const json_t *settings, const char *name)
+{
+	const char *value = setting(settings, name);
+
+	if (*value != '\0')
+		buf_printf(out, "  %s: %s\n", key, value);
+}
+
 static void
 brski_yaml(struct buf *out, const json_t *settings)
 {
-	const char *retry_after = setting(settings, "retry-after");
-
 	buf_add_str(out,
 	    "\nbrski:\n  verify-voucher: true\n  nonceless: false\n"
 	    "  enrol-without-voucher: true\n");
-	if (*retry_after != '\0')
-		buf_printf(out, "  retry-after: %s\n", retry_after);
+	setting_yaml(out, "retry-after", settings, "retry-after");
+	setting_yaml(out, "retry-after-max", settings, "wait-max");
 }
 
 static void
@@ -55,6 +64,9 @@ services_yaml(struct buf *out, const struct folder *f, const struct pairing *p)
 			buf_printf(out, "%s%s", sep, pairing_kind_names[kind]);
 			sep = ", ";
 		}
+		/* Who issues countersigns what we did with it. */
+		if (s->kinds[PAIRING_CMP])
+			buf_add_str(out, ", audit");
 		buf_add_str(out, "]\n");
 	}
 }
@@ -84,6 +96,7 @@ registrar_yaml(struct buf *out, const struct folder *f, const json_t *settings,
 	services_yaml(out, f, p);
 	buf_printf(out, "\ncmp:\n  hold: %s\n  check-after: %s\n",
 	    setting(settings, "hold"), setting(settings, "check-after"));
+	setting_yaml(out, "check-after-max", settings, "wait-max");
 	if (pairing_find(p, PAIRING_VOUCHER) != NULL)
 		brski_yaml(out, settings);
 	return 0;

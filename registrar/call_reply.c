@@ -53,7 +53,7 @@ call_unavailable(struct call *c, const struct err *e)
 {
 	log_err(LOG_ERROR, "cmp.unavailable", e, "device", "%s",
 	    c->admit.serial, NULL);
-	call_fail_http(c, 503, 60, e->msg);
+	call_fail_http(c, 503, registrar_unavailable(c->r, ENTRY_CMP), e->msg);
 }
 
 /*
@@ -125,23 +125,22 @@ call_waiting(struct call *c)
 	call_send(c, buf_bytes(&body), true, true);
 }
 
-/* DECISIONS 10: the first minute as configured, then doubling with age, and
- * a quarter up or down so that a depot does not poll in step. */
+/* DECISIONS 10: with a link up the first minute as configured, then doubling
+ * with age; else when the link is likely to be up again. */
 static uint32_t
 call_check_after(const struct call *c)
 {
 	uint64_t now = clock_now().time, ms = c->r->conf.cmp.check_after;
+	uint64_t most = c->r->conf.cmp.check_after_max;
 	uint64_t age =
 	    now > c->entry.received.time ? now - c->entry.received.time : 0;
-	uint16_t dice;
+	const struct service *s = registrar_service(c->r, ENTRY_CMP);
 
-	for (; age >= 60 && ms < c->r->conf.cmp.check_after_max; age /= 2)
+	if (s == NULL || !atomic_load(&s->contact.up))
+		return registrar_again(c->r, ENTRY_CMP, ms, most);
+	for (; age >= 60 && ms < most; age /= 2)
 		ms *= 2;
-	if (ms > c->r->conf.cmp.check_after_max)
-		ms = c->r->conf.cmp.check_after_max;
-	random_bytes(&dice, sizeof(dice));
-	ms = ms * 3 / 4 + ms * dice / (2 * UINT16_MAX);
-	return (uint32_t)((ms + 500) / 1000);
+	return contact_spread(ms < most ? ms : most);
 }
 
 void

@@ -42,15 +42,17 @@ struct reg_conf {
 	} cmp;
 	struct {
 		bool verify_voucher, nonceless, enrol_without_voucher;
-		uint64_t retry_after; /* milliseconds */
+		uint64_t retry_after, retry_after_max; /* milliseconds */
 	} brski;
 	struct {
 		uint64_t connections; /* in all */
 		uint64_t device_connections, device_requests, device_held;
 		uint64_t nameless_requests;
+		/* Entries; 0: no limit. */
+		uint64_t device_open, device_hour, vendor_open, open;
 	} limits;
-	uint64_t deadline; /* milliseconds */
-	uint64_t per_device_hour;
+	/* Milliseconds. */
+	uint64_t deadline, sweep, checkpoint, retention;
 };
 
 extern const struct conf_item reg_conf_table[];

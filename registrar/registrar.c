@@ -154,7 +154,7 @@ open_outbox(struct registrar *r, struct err *e)
 		.site = r->conf.site,
 		.signer = r->signer,
 		.full_percent = 85,
-		.per_device_hour = (unsigned)r->conf.per_device_hour,
+		.per_device_hour = (unsigned)r->conf.limits.device_hour,
 	};
 	int rc;
 
@@ -217,6 +217,7 @@ int
 registrar_open(struct registrar *r, struct err *e)
 {
 	r->started = clock_mono_ms();
+	contact_init(&r->nobody, r->started);
 	open_caps(r);
 	if (open_outbox(r, e) == -1 || open_bases(r, e) == -1 ||
 	    carry_open(r, r->loops[0], &r->carry, e) == -1)
@@ -301,6 +302,22 @@ registrar_service(const struct registrar *r, enum entry_kind kind)
 		if (r->services[i].kinds & (1u << kind))
 			return &r->services[i];
 	return NULL;
+}
+
+unsigned
+registrar_again(const struct registrar *r, enum entry_kind kind, uint64_t soon,
+    uint64_t late)
+{
+	const struct service *s = registrar_service(r, kind);
+
+	return contact_wait(
+	    s != NULL ? &s->contact : &r->nobody, clock_mono_ms(), soon, late);
+}
+
+unsigned
+registrar_unavailable(const struct registrar *r, enum entry_kind kind)
+{
+	return registrar_again(r, kind, r->conf.cmp.check_after, CONTACT_MOST);
 }
 
 bool

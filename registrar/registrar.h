@@ -55,7 +55,8 @@ struct registrar {
 	struct front *fronts[REG_BASES_MAX];
 	struct carry *carry;
 	struct https *control;
-	uint64_t started; /* monotonic milliseconds */
+	uint64_t started;      /* monotonic milliseconds */
+	struct contact nobody; /* of kinds that no service answers */
 	struct metrics metrics;
 };
 
@@ -69,6 +70,12 @@ void registrar_close(struct registrar *r);
 /* The service that answers this kind, or NULL. */
 struct service *registrar_service(
     const struct registrar *r, enum entry_kind kind);
+/* Whole seconds until a device shall ask again for what this kind's service
+ * owes: contact_wait of its link; soon and late in milliseconds. */
+unsigned registrar_again(const struct registrar *r, enum entry_kind kind,
+    uint64_t soon, uint64_t late);
+/* The same for what cannot be taken now (503). */
+unsigned registrar_unavailable(const struct registrar *r, enum entry_kind kind);
 /* There is an answer, and nothing since says that it must not be told. */
 bool registrar_deliverable(const struct outbox_entry *en);
 

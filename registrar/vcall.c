@@ -53,7 +53,9 @@ vcall_refuse(struct vcall *c, int status, const struct err *e)
 		.type = "text/plain; charset=utf-8",
 		.body = buf_bytes(&line),
 		.close = status == 401,
-		.retry_after = status == 503 ? 60 : 0 });
+		.retry_after = status == 503
+		    ? registrar_unavailable(c->r, ENTRY_VOUCHER)
+		    : 0 });
 	vcall_free(c);
 }
 
@@ -77,14 +79,11 @@ vcall_status(const struct err *e)
 static void
 vcall_later(struct vcall *c)
 {
-	uint64_t ms = c->r->conf.brski.retry_after;
-	uint16_t dice;
-
-	random_bytes(&dice, sizeof(dice));
-	ms = ms * 3 / 4 + ms * dice / (2 * UINT16_MAX);
 	https_reply(c->q,
 	    &(struct https_answer){ .status = 202,
-		.retry_after = ms < 1000 ? 1 : (unsigned)((ms + 500) / 1000) });
+		.retry_after = registrar_again(c->r, ENTRY_VOUCHER,
+		    c->r->conf.brski.retry_after,
+		    c->r->conf.brski.retry_after_max) });
 	vcall_free(c);
 }
 

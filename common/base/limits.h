@@ -39,6 +39,17 @@
 	    "429", "registrar/caps") \
 	X(DEVICE_HELD, "device.held", 1, "requests held open", \
 	    "not held; default of limits.device-held", "registrar/caps") \
+	X(DEVICE_OPEN, "device.open", 4, "entries without an end", \
+	    "503; default of limits.device-open", \
+	    "common/queue/outbox_accept") \
+	X(DEVICE_HOUR, "device.hour", 16, "new requests in an hour", \
+	    "503; default of limits.device-hour", \
+	    "common/queue/outbox_accept") \
+	X(VENDOR_OPEN, "vendor.open", 10000, "entries without an end", \
+	    "503; default of limits.vendor-open", \
+	    "common/queue/outbox_accept") \
+	X(SITE_OPEN, "site.open", 100000, "entries without an end", \
+	    "503; default of limits.open", "common/queue/outbox_accept") \
 	X(NAMELESS_REQUESTS, "nameless.requests", 64, "a second", \
 	    "429; default of limits.nameless-requests", "registrar/caps") \
 	X(PROXY_CONNECTIONS, "proxy.connections", 1024, "connections", \

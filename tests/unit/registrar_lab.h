@@ -38,8 +38,7 @@ struct reg_lab {
 
 /* Of registrar.yaml; NULL and 0: as below. */
 struct reg_want {
-	const char *cmp, *brski, *vendors, *limits;
-	unsigned per_device_hour;
+	const char *cmp, *brski, *vendors, *limits, *more;
 };
 
 /* ---- its log ----------------------------------------------------------- */
@@ -119,11 +118,13 @@ reg_write_conf(const struct reg_lab *g, const struct reg_want *w)
 	    d, d, d, d);
 	buf_printf(&y,
 	    "carry: {socket: %s/carry}\ncontrol: {socket: %s/control}\n"
-	    "cmp: {%s}\nbrski: {%s}\nlimits: {%s}\nper-device-hour: %u\n",
+	    "cmp: {%s}\nbrski: {%s}\nlimits: {%s}\n%s",
 	    d, d, w->cmp != NULL ? w->cmp : "hold: 0s",
 	    w->brski != NULL ? w->brski : "verify-voucher: true",
-	    w->limits != NULL ? w->limits : "device-requests: 100000",
-	    w->per_device_hour != 0 ? w->per_device_hour : 10000);
+	    w->limits != NULL
+		? w->limits
+		: "device-requests: 100000, device-open: 0, device-hour: 0",
+	    w->more != NULL ? w->more : "");
 	lab_write(g->l, "registrar.yaml", buf_bytes(&y));
 }
 

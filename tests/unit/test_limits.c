@@ -129,6 +129,10 @@ defaults_of_the_registrar_are_these(void **state)
 		{ "device-requests", "device.requests" },
 		{ "device-held", "device.held" },
 		{ "nameless-requests", "nameless.requests" },
+		{ "device-open", "device.open" },
+		{ "device-hour", "device.hour" },
+		{ "vendor-open", "vendor.open" },
+		{ "open", "site.open" },
 	};
 	const struct conf_item *c = reg_conf_table;
 
