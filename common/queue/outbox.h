@@ -379,6 +379,19 @@ int outbox_peer(struct outbox *o, const char *service, struct outbox_peer *ret,
     struct err *e) WARN_UNUSED;
 
 /*
+ * At the end of its recovery: from now on the service is known by the ledger
+ * of this epoch, and batches are counted from its first one.  If it is known
+ * by it already, nothing changes.  Audited ("met").  outbox_meet.c.
+ */
+struct outbox_meet {
+	const char *service; /* borrowed until done */
+	uint8_t epoch[ENTRY_EPOCH_LEN];
+	void *user;
+};
+void outbox_meet(struct outbox *o, struct outbox_meet *m,
+    void (*done)(struct outbox_meet *m, const struct err *e), struct post to);
+
+/*
  * A line of the audit trail about an entry (0: about none) that changes
  * nothing else: what a device reported, what was judged.  Texts are borrowed
  * until done, which may be NULL.
