@@ -161,6 +161,15 @@ void outbox_count(struct outbox *o, struct outbox_counts *ret);
 int outbox_audit_head(
     struct outbox *o, struct store_audit *ret, struct err *e) WARN_UNUSED;
 
+/* audit_page of its trail, at most 1000; the visits come when its transaction has ended. */
+int outbox_audit_page(struct outbox *o, uint64_t first, size_t max,
+    audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
+
+/* store_read_only and store_backup of its store. */
+bool outbox_read_only(const struct outbox *o);
+void outbox_backup(struct outbox *o, struct store_backup *b,
+    void (*done)(struct store_backup *b, const struct err *e), struct post to);
+
 /* ---- accepting ------------------------------------------------------- */
 
 struct outbox_accept {
