@@ -24,8 +24,8 @@ printable(char *s, size_t size)
 			*s = '?';
 }
 
-static void
-record_format(const struct audit_record *r, struct buf *out)
+void
+audit_text(const struct audit_record *r, struct buf *out)
 {
 	cbor_write_array(out, AUDIT_FIELDS);
 	cbor_write_text(out, AUDIT_LABEL);
@@ -83,7 +83,7 @@ audit_append(
 	r->seq = head->seq + 1;
 	r->when = clock_now();
 	r->previous = head->hash;
-	record_format(r, &text);
+	audit_text(r, &text);
 	r->hash = digest_of(text.data, text.len);
 	if (store_put(t, db, store_key_id(key, r->seq), buf_bytes(&text), e) ==
 	    -1)
@@ -133,15 +133,48 @@ list_one(struct bytes key, struct bytes value, bool damaged, void *arg,
 	return --l->left == 0;
 }
 
+static int
+list_from(struct store_txn *t, unsigned db, struct bytes from,
+    struct listing *l, struct err *e)
+{
+	return l->left == 0 ? 0 : store_walk(t, db, from, list_one, l, e);
+}
+
 int
 audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
     audit_visit fn, void *arg, struct err *e)
 {
 	struct listing l = { id, max, fn, arg };
 
-	if (max == 0)
-		return 0;
-	return store_walk(t, db, bytes_of(NULL, 0), list_one, &l, e);
+	return list_from(t, db, bytes_of(NULL, 0), &l, e);
+}
+
+int
+audit_page(struct store_txn *t, unsigned db, uint64_t first, size_t max,
+    audit_visit fn, void *arg, struct err *e)
+{
+	struct listing l = { 0, max, fn, arg };
+	uint8_t key[STORE_KEY_ID_LEN];
+
+	return list_from(t, db, store_key_id(key, first), &l, e);
+}
+
+int
+audit_has(struct store_txn *t, unsigned db, uint64_t seq,
+    const struct digest *hash, struct err *e)
+{
+	static const struct digest beginning;
+	struct buf text AUTO_BUF = { 0 };
+	uint8_t key[STORE_KEY_ID_LEN];
+	struct digest its;
+	int rc;
+
+	if (seq == 0)
+		return digest_eq(hash, &beginning);
+	if ((rc = store_get(t, db, store_key_id(key, seq), &text, e)) != 1)
+		return rc;
+	its = digest_of(text.data, text.len);
+	return digest_eq(hash, &its);
 }
 
 static int

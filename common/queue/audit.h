@@ -29,8 +29,7 @@ int audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
 /* Records from this number on, likewise; reads these alone. */
 int audit_page(struct store_txn *t, unsigned db, uint64_t first, size_t max,
     audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
-/* Walks the chain; ERR_DAMAGE names the first record that does not hold.
- * *ret_records counts those that do, from the first on, even then. */
+/* Walks the chain; ERR_DAMAGE names the first record that does not hold. */
 int audit_verify(struct store_txn *t, unsigned db, uint64_t *ret_records,
     struct err *e) WARN_UNUSED;
 /* Whether the record of this number has this hash: 1 yes, 0 no (another, or

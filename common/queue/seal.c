@@ -12,7 +12,7 @@ add(uint8_t *p, const void *from, size_t n)
 	return p + n;
 }
 
-/* Store id | database | key | format; lengths, each of one octet, before what
+/* Store id | database | key | version; lengths, each of one octet, before what
  * varies, so that no two places share one AAD. */
 static struct bytes
 place(uint8_t aad[AAD_MAX], const struct seal *s, const char *db,
@@ -28,7 +28,7 @@ place(uint8_t aad[AAD_MAX], const struct seal *s, const char *db,
 	p = add(p, db, n);
 	*p++ = (uint8_t)key.len;
 	p = add(p, key.p, key.len);
-	*p++ = SEAL_FORMAT;
+	*p++ = s->version;
 	return bytes_of(aad, (size_t)(p - aad));
 }
 

@@ -1,6 +1,6 @@
 /*
  * Seals the values of a store: AES-256-GCM with a fresh nonce a write, bound
- * to the store, the database, the key and the row format.  So what was moved,
+ * to the store, the database, the key and the rows' version.  So what was moved,
  * swapped or damaged does not open.  An older value put back under its own key
  * does: only the head's counts and the peers' memory tell.
  */
@@ -10,13 +10,13 @@
 #include "common/base/aead.h"
 
 #define SEAL_ID_LEN  16
-#define SEAL_FORMAT  1
 #define SEAL_DB_MAX  32 /* octets of a database's name */
 #define SEAL_KEY_MAX 64
 
 struct seal {
 	uint8_t key[AEAD_KEY_LEN];
 	uint8_t store_id[SEAL_ID_LEN];
+	uint8_t version; /* of the rows */
 };
 
 /* db and key within the limits above; no others may be used. */

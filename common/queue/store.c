@@ -6,11 +6,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/queue/ends.h"
 #include "common/queue/store_pages.h"
-
-#define SECRET_MIN	32
-#define SECRET_FILE_MAX 4096
+#include "common/queue/store_pages.h"
 
 enum err_kind
 store_err_kind(int rc)
@@ -38,21 +39,26 @@ store_err_kind(int rc)
 
 /* ---- opening and closing --------------------------------------------- */
 
-static int
-owner_lock(struct store *s, struct err *e)
+int
+store_own(const char *dir, int *ret_fd, struct err *e)
 {
-	AUTO(char) path = path_join(s->dir, "owner");
+	AUTO(char) path = path_join(dir, "owner");
+	AUTO_FD fd = -1;
 
-	s->owner = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->owner == -1)
-		return err_errno(e, ERR_LOCAL, "store %s: owner", s->dir);
-	if (flock(s->owner, LOCK_EX | LOCK_NB) == 0)
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* It may lie where nothing can be written any more. */
+	if (fd == -1 && errno == EROFS)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1)
+		return err_errno(e, ERR_LOCAL, "store %s: owner", dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		*ret_fd = fd_steal(&fd);
 		return 0;
+	}
 	if (errno == EWOULDBLOCK)
 		return err_set(e, ERR_LOCAL,
-		    "store %s: open already, here or in another process",
-		    s->dir);
-	return err_errno(e, ERR_LOCAL, "store %s: lock", s->dir);
+		    "store %s: open already, here or in another process", dir);
+	return err_errno(e, ERR_LOCAL, "store %s: lock", dir);
 }
 
 /* LMDB takes an empty file for a new environment, so DIR/owner tells whether
@@ -60,7 +66,7 @@ owner_lock(struct store *s, struct err *e)
 static int
 file_check(struct store *s, struct err *e)
 {
-	AUTO(char) path = path_join(s->dir, "data.mdb");
+	AUTO(char) path = path_join(s->dir, STORE_FILE);
 	struct stat st, owner;
 
 	if (fstat(s->owner, &owner) == -1)
@@ -79,7 +85,7 @@ owner_mark(struct store *s, struct err *e)
 	static const char mark[] = "there is a store\n";
 	struct stat st;
 
-	if (fstat(s->owner, &st) == 0 && st.st_size > 0)
+	if (s->read_only || (fstat(s->owner, &st) == 0 && st.st_size > 0))
 		return 0;
 	if (pwrite(s->owner, mark, sizeof(mark) - 1, 0) == -1 ||
 	    fsync(s->owner) == -1)
@@ -87,8 +93,9 @@ owner_mark(struct store *s, struct err *e)
 	return 0;
 }
 
-static int
-env_open(struct store *s, uint64_t map_size, struct err *e)
+int
+store_env_open(struct store *s, const char *path, unsigned flags,
+    uint64_t map_size, struct err *e)
 {
 	MDB_envinfo info;
 	MDB_stat st;
@@ -96,10 +103,11 @@ env_open(struct store *s, uint64_t map_size, struct err *e)
 
 	if ((rc = mdb_env_create(&s->env)) != 0)
 		return store_err(e, s, rc, "environment");
-	if ((rc = mdb_env_set_mapsize(s->env, map_size)) != 0 ||
+	if ((map_size > 0 &&
+		(rc = mdb_env_set_mapsize(s->env, map_size)) != 0) ||
 	    (rc = mdb_env_set_maxdbs(s->env, STORE_DB_MAX)) != 0 ||
 	    (rc = mdb_env_open(
-		 s->env, s->dir, MDB_NOTLS | MDB_NORDAHEAD, 0600)) != 0)
+		 s->env, path, flags | MDB_NOTLS | MDB_NORDAHEAD, 0600)) != 0)
 		return store_err(e, s, rc, "open");
 	if ((rc = mdb_reader_check(s->env, &dead)) != 0 ||
 	    (rc = mdb_env_info(s->env, &info)) != 0 ||
@@ -131,17 +139,18 @@ env_preallocate(struct store *s, struct err *e)
 	return file_sync_dir(s->dir, e);
 }
 
-/* {0} with what cannot fail. */
-static struct store *
-store_new(const struct store_conf *c)
+static void
+store_init(struct store *s, const struct store_conf *c)
 {
-	struct store *s = xcalloc(1, sizeof(*s));
 	pthread_condattr_t mono;
 
 	s->dir = xstrdup(c->dir);
-	s->owner = -1;
+	s->seal_path = c->seal != NULL ? xstrdup(c->seal) : NULL;
+	s->owner = s->ends = -1;
 	s->tolerant = c->tolerant;
-	memcpy(s->seal.key, c->key, sizeof(s->seal.key));
+	s->read_only = c->read_only;
+	s->version = c->version == 0 ? 1 : c->version;
+	assert(s->version <= STORE_VERSION_MAX);
 	for (; c->databases[s->n_dbs] != NULL; s->n_dbs++) {
 		const char *name = c->databases[s->n_dbs];
 
@@ -158,21 +167,106 @@ store_new(const struct store_conf *c)
 	pthread_cond_init(&s->work, &mono);
 	pthread_cond_init(&s->waited, NULL);
 	pthread_condattr_destroy(&mono);
-	return s;
+}
+
+struct store *
+store_new(const struct store_conf *c, struct err *e)
+{
+	AUTO(store) s = xcalloc(1, sizeof(*s));
+
+	store_init(s, c);
+	if (c->seal == NULL)
+		memcpy(s->seal.key, c->key, sizeof(s->seal.key));
+	else if (store_key_read(c->seal, s->seal.key, e) == -1)
+		return NULL;
+	return STEAL(s);
+}
+
+/* A process that its store ends again and again would never answer anybody. */
+static void
+count_ends(struct store *s)
+{
+	unsigned n;
+
+	s->ends = ends_open(s->dir, !s->read_only);
+	n = ends_count(s->ends, clock_now().time, STORE_ENDS_SECONDS);
+	if (n < STORE_ENDS_MAX)
+		return;
+	s->read_only = true;
+	log_event(LOG_ALARM, "store.read-only", "store", "%s", s->dir, "ends",
+	    "%u", n, "reason", "%s",
+	    "commits failed again and again: nothing new is stored", NULL);
+}
+
+/* The file, its key, its version. */
+static int
+open_file(struct store *s, const struct store_conf *c, struct err *e)
+{
+	if (file_check(s, e) == -1 ||
+	    store_env_open(s, s->dir, s->read_only ? MDB_RDONLY : 0,
+		c->map_size, e) == -1 ||
+	    (!s->read_only && env_preallocate(s, e) == -1))
+		return -1;
+	return store_plain_read(s, e);
+}
+
+static int
+open_upgraded(struct store *s, const struct store_conf *c, struct err *e)
+{
+	if (s->seal.version == s->version)
+		return 0;
+	if (s->read_only)
+		return err_set(e, ERR_LOCAL,
+		    "store %s: version %u, and nothing may be written", s->dir,
+		    s->seal.version);
+	mdb_env_close(s->env);
+	s->env = NULL;
+	if (store_upgrade(c, e) == -1)
+		return -1;
+	return open_file(s, c, e);
+}
+
+/* What was under way when a process ended. */
+static int
+sweep(const struct store *s, struct err *e)
+{
+	AUTO(char) next = path_join(s->dir, STORE_NEXT);
+
+	if (unlink(next) == -1 && errno != ENOENT)
+		return err_errno(e, ERR_LOCAL, "%s", next);
+	store_restore_sweep(s->dir);
+	return store_settle_secret(s, e);
 }
 
 int
 store_open(const struct store_conf *c, struct store **ret, struct err *e)
 {
-	AUTO(store) s = store_new(c);
+	AUTO(store) s = store_new(c, e);
 
-	if (file_mkdirs(s->dir, 0700, e) == -1 || owner_lock(s, e) == -1 ||
-	    file_check(s, e) == -1 || env_open(s, c->map_size, e) == -1 ||
-	    env_preallocate(s, e) == -1 || store_contents_open(s, e) == -1 ||
+	if (s == NULL || file_mkdirs(s->dir, 0700, e) == -1 ||
+	    store_own(s->dir, &s->owner, e) == -1)
+		return -1;
+	count_ends(s);
+	if (open_file(s, c, e) == -1 || (!s->read_only && sweep(s, e) == -1) ||
+	    open_upgraded(s, c, e) == -1 || store_contents_open(s, e) == -1 ||
 	    owner_mark(s, e) == -1 || store_committer_start(s, e) == -1)
 		return -1;
 	*ret = STEAL(s);
 	return 0;
+}
+
+bool
+store_read_only(const struct store *s)
+{
+	return s->read_only;
+}
+
+unsigned
+store_ends(const char *dir)
+{
+	AUTO_FD fd = ends_open(dir, false);
+
+	return ends_count(fd, clock_now().time, STORE_ENDS_SECONDS);
 }
 
 void
@@ -180,15 +274,19 @@ store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
+	store_backup_end(s);
 	store_committer_stop(s);
 	if (s->env != NULL)
 		mdb_env_close(s->env);
 	if (s->owner != -1)
 		close(s->owner);
+	if (s->ends != -1)
+		close(s->ends);
 	pthread_cond_destroy(&s->waited);
 	pthread_cond_destroy(&s->work);
 	pthread_mutex_destroy(&s->lock);
 	seal_done(&s->seal);
+	free(s->seal_path);
 	free(s->dir);
 	free(s);
 }
@@ -197,44 +295,4 @@ unsigned
 store_used_percent(struct store *s)
 {
 	return atomic_load(&s->used_percent);
-}
-
-/* ---- the seal secret ------------------------------------------------- */
-
-static int
-secret_make(const char *path, struct err *e)
-{
-	uint8_t secret[SECRET_MIN];
-	int rc;
-
-	random_bytes(secret, sizeof(secret));
-	rc = file_write(path, 0600, bytes_of(secret, sizeof(secret)), e);
-	explicit_bzero(secret, sizeof(secret));
-	return rc;
-}
-
-int
-store_seal_secret(const char *path, bool create, struct buf *ret, struct err *e)
-{
-	struct buf secret AUTO_SECRET = { 0 };
-	struct stat st;
-
-	if (create && stat(path, &st) == -1 && errno == ENOENT &&
-	    secret_make(path, e) == -1)
-		return err_prefix(e, "seal secret");
-	if (file_read(path, SECRET_FILE_MAX, &secret, e) == -1)
-		return err_prefix(e, "seal secret");
-	if (stat(path, &st) == -1)
-		return err_errno(e, ERR_LOCAL, "seal secret %s", path);
-	if ((st.st_mode & 077) != 0)
-		return err_set(e, ERR_CONF,
-		    "seal secret %s: mode %04o: others may use it", path,
-		    (unsigned)st.st_mode & 07777);
-	if (secret.len < SECRET_MIN)
-		return err_set(e, ERR_CONF,
-		    "seal secret %s: %zu octets, at least %d", path, secret.len,
-		    SECRET_MIN);
-	buf_grow(ret, secret.len);
-	memcpy(ret->data + ret->len - secret.len, secret.data, secret.len);
-	return 0;
 }

@@ -199,8 +199,7 @@ struct store_report {
 	} db[STORE_DB_MAX];
 	unsigned n_dbs;
 	struct store_audit audit; /* the head */
-	uint64_t records;	  /* of the audit chain, from the first on,
-				     which hold; audit.seq: all */
+	uint64_t records;	  /* of the audit chain; 0: it does not hold */
 	uint64_t octets;	  /* of the pages in use */
 	char trouble[200];	  /* the first one; "": sound */
 };
@@ -231,20 +230,22 @@ void store_backup(struct store *s, struct store_backup *b,
  *
  * Reads all of the file (NULL: the store's own), changes nothing.  0 and a
  * report without trouble: sound.  ERR_DAMAGE with the first trouble in its
- * words; of the report what was read until then.
+ * words; of the report what was read until then.  Another file than the
+ * store's own may be read while the store is open.
  */
 int store_check(const struct store_conf *c, const char *file,
     struct store_report *ret, struct err *e) WARN_UNUSED;
 /*
- * A new store in the folder `to` from a file that was checked: the way to look
- * at it, and change it, before store_restore puts it in the other's place.
+ * A copy takes the place of the store: it is made in DIR/restore, checked as
+ * store_check does, given to prepare (which may open and change the store in
+ * that folder, and closes it again) and put in place by one rename.  What was
+ * there is kept as before-NAME.mdb, NAME as that of a backup.  If anything
+ * fails, c->dir is as it was.
  */
-int store_unpack(const struct store_conf *c, const char *file, const char *to,
-    struct err *e) WARN_UNUSED;
-/* The store that store_unpack made in `from`, closed again, takes the place of
- * c->dir's by one rename; what was there is kept as before-NAME.mdb. */
-int store_restore(const struct store_conf *c, const char *from,
-    const char *name, struct err *e) WARN_UNUSED;
+typedef int (*store_prepare)(const char *dir, void *arg, struct err *e);
+int store_restore(const struct store_conf *c, const char *file,
+    const char *name, store_prepare prepare, void *arg,
+    struct store_report *ret, struct err *e) WARN_UNUSED;
 /* Copied without what is empty, and put in place.  Rows that do not open stay
  * behind; ret counts them. */
 int store_compact(

@@ -89,8 +89,11 @@ batch_try(struct store *s, struct job *const *jobs, size_t n, struct err *e)
 	struct store_txn t;
 	int rc;
 
-	if ((rc = store_txn_begin(s, true, &t)) != 0)
+	if ((rc = store_txn_begin(s, !s->read_only, &t)) != 0 && s->read_only)
+		return store_err(e, s, rc, "transaction");
+	if (rc != 0)
 		store_commit_died(s, rc);
+	t.writes = true; /* as far as its jobs know */
 	t.head = s->head;
 	for (size_t i = 0; i < n; i++)
 		if (job_run(jobs[i], &t, e) == -1) {
@@ -104,7 +107,8 @@ batch_try(struct store *s, struct job *const *jobs, size_t n, struct err *e)
 		batch_over(jobs, n, NULL);
 		return 0;
 	}
-	if (store_head_write(&t, e) == -1) {
+	if ((s->read_only && store_shut(&t, e) == -1) ||
+	    store_head_write(&t, e) == -1) {
 		store_txn_abort(&t);
 		return -1;
 	}

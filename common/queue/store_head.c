@@ -4,8 +4,7 @@
 #include "common/base/cbor.h"
 #include "common/base/log.h"
 
-#define HEAD_MAX  2048
-#define PLAIN_LEN (SEAL_ID_LEN + 1)
+#define HEAD_MAX 4096
 
 /* ---- the head -------------------------------------------------------- */
 
@@ -106,51 +105,6 @@ store_head_write(struct store_txn *t, struct err *e)
 	return 0;
 }
 
-/* ---- the plain row --------------------------------------------------- */
-
-/* The plain row: what the seal needs to know before it can open anything. */
-static int
-plain_read(struct store *s, MDB_txn *txn, struct err *e)
-{
-	MDB_val k = store_val(
-		    bytes_of(STORE_PLAIN_KEY, strlen(STORE_PLAIN_KEY))),
-		v;
-	const uint8_t *p;
-	int rc;
-
-	if ((rc = mdb_get(txn, s->plain, &k, &v)) == MDB_NOTFOUND)
-		return err_set(e, ERR_DAMAGE,
-		    "store %s: the plain row is missing", s->dir);
-	if (rc != 0)
-		return store_err(e, s, rc, "plain row");
-	if (v.mv_size != PLAIN_LEN)
-		return err_set(e, ERR_DAMAGE,
-		    "store %s: plain row of %zu octets", s->dir, v.mv_size);
-	p = v.mv_data;
-	if (p[SEAL_ID_LEN] != SEAL_FORMAT)
-		return err_set(e, ERR_DAMAGE,
-		    "store %s: row format %u, this program knows %u", s->dir,
-		    p[SEAL_ID_LEN], SEAL_FORMAT);
-	memcpy(s->seal.store_id, p, SEAL_ID_LEN);
-	return 0;
-}
-
-static int
-plain_write(struct store *s, MDB_txn *txn, struct err *e)
-{
-	uint8_t row[PLAIN_LEN];
-	MDB_val k =
-	    store_val(bytes_of(STORE_PLAIN_KEY, strlen(STORE_PLAIN_KEY)));
-	MDB_val v = store_val(bytes_of(row, sizeof(row)));
-	int rc;
-
-	random_bytes(s->seal.store_id, SEAL_ID_LEN);
-	memcpy(row, s->seal.store_id, SEAL_ID_LEN);
-	row[SEAL_ID_LEN] = SEAL_FORMAT;
-	rc = mdb_put(txn, s->plain, &k, &v, MDB_NOOVERWRITE);
-	return rc == 0 ? 0 : store_err(e, s, rc, "plain row");
-}
-
 /* ---- what is there, against the head --------------------------------- */
 
 /* By a cursor: LMDB's own count stays right when a damaged page loses rows. */
@@ -162,6 +116,8 @@ rows_count(struct store_txn *t, unsigned db, uint64_t *ret, struct err *e)
 	MDB_val k;
 	int rc;
 
+	if (t->store->dbi[db] == STORE_NO_DBI)
+		return 0;
 	if ((rc = mdb_cursor_open(t->txn, t->store->dbi[db], &cur)) != 0)
 		return store_err(e, t->store, rc, "cursor");
 	while ((rc = mdb_cursor_get(cur, &k, NULL, MDB_NEXT)) == 0)
@@ -217,39 +173,63 @@ contents_check(struct store_txn *t, struct err *e)
 	return 0;
 }
 
+int
+store_dbis_open(struct store *s, MDB_txn *txn, struct err *e)
+{
+	unsigned flags = 0;
+	int rc;
+
+	mdb_env_get_flags(s->env, &flags);
+	if ((rc = mdb_dbi_open(txn, NULL, 0, &s->plain)) != 0)
+		return store_err(e, s, rc, "unnamed database");
+	for (unsigned i = 0; i < s->n_dbs; i++) {
+		rc = mdb_dbi_open(txn, s->names[i],
+		    (flags & MDB_RDONLY) != 0 ? 0 : MDB_CREATE, &s->dbi[i]);
+		if (rc == MDB_NOTFOUND)
+			s->dbi[i] = STORE_NO_DBI;
+		else if (rc != 0)
+			return store_err(e, s, rc, s->names[i]);
+	}
+	return 0;
+}
+
 static int
 contents_read(struct store_txn *t, bool fresh, struct err *e)
 {
 	struct store *s = t->store;
-	int rc;
 
-	if ((rc = mdb_dbi_open(t->txn, NULL, 0, &s->plain)) != 0)
-		return store_err(e, s, rc, "unnamed database");
-	if ((fresh ? plain_write : plain_read)(s, t->txn, e) == -1)
+	if (fresh)
+		random_bytes(s->seal.store_id, SEAL_ID_LEN);
+	if (store_dbis_open(s, t->txn, e) == -1 ||
+	    (fresh && store_plain_write(s, t->txn, e) == -1))
 		return -1;
-	for (unsigned i = 0; i < s->n_dbs; i++) {
-		rc = mdb_dbi_open(t->txn, s->names[i], MDB_CREATE, &s->dbi[i]);
-		if (rc != 0)
-			return store_err(e, s, rc, s->names[i]);
-	}
 	return (fresh ? contents_make : contents_check)(t, e);
 }
 
 int
 store_contents_open(struct store *s, struct err *e)
 {
+	bool fresh = store_is_fresh(s);
 	struct store_txn t;
-	MDB_envinfo info;
 	int rc;
 
-	/* Only an environment that never saw a commit may be taken for a new
-	 * one: another without its rows is damaged. */
-	mdb_env_info(s->env, &info);
-	if ((rc = store_txn_begin(s, true, &t)) != 0)
+	if (fresh && s->read_only)
+		return err_set(e, ERR_LOCAL,
+		    "store %s: new, and nothing may be written", s->dir);
+	if ((rc = store_txn_begin(s, !s->read_only, &t)) != 0)
 		return store_err(e, s, rc, "transaction");
-	if (contents_read(&t, info.me_last_txnid == 0, e) == -1) {
+	if (contents_read(&t, fresh, e) == -1) {
 		store_txn_abort(&t);
 		return -1;
 	}
-	return store_txn_commit(&t, e);
+	if (!s->read_only)
+		return store_txn_commit(&t, e);
+	s->head = t.head;
+	atomic_store(&s->used_percent,
+	    (unsigned)(store_pages_used(&t) * 100 / s->pages));
+	/* Committed, so that its databases stay open. */
+	if ((rc = mdb_txn_commit(t.txn)) != 0)
+		return store_err(e, s, rc, "transaction");
+	store_txn_held(&t);
+	return 0;
 }

@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <string.h>
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/queue/ends.h"
 
 #define RESERVE_PAGES 64
 #define LMDB_KEY_MAX  511
@@ -60,13 +62,14 @@ store_commit_died(const struct store *s, int rc)
 {
 	log_event(LOG_ALARM, "store.commit-failed", "store", "%s", s->dir,
 	    "error", "%s", mdb_strerror(rc), NULL);
+	ends_note(s->ends, clock_now().time);
 	_exit(EXIT_DAMAGED);
 }
 
 /* Pages that hold something: those of the free list's own tree count, those
  * that it lists do not. */
-static size_t
-pages_used(const struct store_txn *t)
+size_t
+store_pages_used(const struct store_txn *t)
 {
 	const struct store *s = t->store;
 	size_t n = 2; /* meta pages */
@@ -74,7 +77,8 @@ pages_used(const struct store_txn *t)
 
 	/* 0 and 1 are LMDB's own: free list and unnamed database. */
 	for (unsigned i = 0; i < s->n_dbs + 2; i++)
-		if (mdb_stat(t->txn, i < 2 ? i : s->dbi[i - 2], &st) == 0)
+		if ((i < 2 || s->dbi[i - 2] != STORE_NO_DBI) &&
+		    mdb_stat(t->txn, i < 2 ? i : s->dbi[i - 2], &st) == 0)
 			n += st.ms_branch_pages + st.ms_leaf_pages +
 			    st.ms_overflow_pages;
 	return n;
@@ -83,7 +87,7 @@ pages_used(const struct store_txn *t)
 static unsigned
 percent_used(const struct store_txn *t)
 {
-	return (unsigned)(pages_used(t) * 100 / t->store->pages);
+	return (unsigned)(store_pages_used(t) * 100 / t->store->pages);
 }
 
 int
@@ -141,6 +145,15 @@ fault(struct store_txn *t, int rc, const char *what, unsigned db, struct err *e)
 	return -1;
 }
 
+int
+store_shut(struct store_txn *t, struct err *e)
+{
+	err_set(&t->fault, ERR_RETRY, "store %s: read-only", t->store->dir);
+	if (e != NULL)
+		*e = t->fault;
+	return -1;
+}
+
 /* Appends what was sealed in v. */
 static int
 row_open(const struct store_txn *t, unsigned db, struct bytes key, MDB_val v,
@@ -188,7 +201,7 @@ has_room(const struct store_txn *t, size_t len)
 
 	if (spare > RESERVE_PAGES)
 		spare = RESERVE_PAGES;
-	return pages_used(t) + len / s->page_size + 1 + spare <= s->pages;
+	return store_pages_used(t) + len / s->page_size + 1 + spare <= s->pages;
 }
 
 int
@@ -202,6 +215,8 @@ store_put(struct store_txn *t, unsigned db, struct bytes key,
 
 	check_place(t, db, key);
 	assert(t->writes && value.len <= STORE_VALUE_MAX);
+	if (s->read_only)
+		return store_shut(t, e);
 	rc = mdb_get(t->txn, s->dbi[db], &k, &v);
 	added = rc == MDB_NOTFOUND;
 	if (rc != 0 && !added)
@@ -226,6 +241,8 @@ store_del(struct store_txn *t, unsigned db, struct bytes key, struct err *e)
 
 	check_place(t, db, key);
 	assert(t->writes);
+	if (t->store->read_only)
+		return store_shut(t, e);
 	rc = mdb_del(t->txn, t->store->dbi[db], &k, NULL);
 	if (rc == MDB_NOTFOUND)
 		return 0;
@@ -262,6 +279,8 @@ store_walk(struct store_txn *t, unsigned db, struct bytes from, store_visit fn,
 	int rc;
 
 	assert(db < t->store->n_dbs && from.len <= STORE_KEY_MAX);
+	if (t->store->dbi[db] == STORE_NO_DBI)
+		return 0;
 	if (from.len > 0)
 		memcpy(key, from.p, from.len);
 	if ((rc = mdb_cursor_open(t->txn, t->store->dbi[db], &cur)) != 0)
@@ -304,6 +323,14 @@ const uint8_t *
 store_epoch(const struct store_txn *t)
 {
 	return t->head.epoch;
+}
+
+void
+store_new_epoch(struct store_txn *t)
+{
+	assert(t->writes);
+	t->dirty = true;
+	random_bytes(t->head.epoch, sizeof(t->head.epoch));
 }
 
 struct bytes

@@ -9,9 +9,9 @@
 
 #include "common/queue/seal.h"
 
-static const struct seal mine = { { 1 }, { 2 } };
-static const struct seal other_key = { { 1, 1 }, { 2 } };
-static const struct seal other_store = { { 1 }, { 2, 2 } };
+static const struct seal mine = { { 1 }, { 2 }, 1 };
+static const struct seal other_key = { { 1, 1 }, { 2 }, 1 };
+static const struct seal other_store = { { 1 }, { 2, 2 }, 1 };
 
 static struct bytes
 text(const char *s)
