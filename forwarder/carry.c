@@ -19,6 +19,9 @@
 #define IN_MAX	     (FRAME_MAX + 4)
 /* Replies that the registrar does not fetch stop the requests. */
 #define OUT_MAX	     (4 * FRAME_MAX)
+/* Beyond this it is no frame that a registrar of ours could have meant. */
+#define OVERSIZE_MAX (4 * FRAME_MAX)
+#define HEAD_LEN     32 /* version, type and tag are in it */
 
 struct carry {
 	struct carry_conf conf;
@@ -30,6 +33,7 @@ struct carry {
 	bool draining;
 	struct bufferevent *bev; /* NULL: not connected */
 	struct buf in;
+	size_t skip; /* octets of an oversize frame still to come */
 };
 
 static void carry_connect(void *arg);
@@ -53,6 +57,7 @@ carry_drop(struct carry *c)
 {
 	bufferevent_free(STEAL(c->bev));
 	buf_reset(&c->in);
+	c->skip = 0;
 	carry_pause(c);
 }
 
@@ -175,14 +180,56 @@ carry_fill(struct carry *c)
 		evbuffer_remove(src, buf_grow(&c->in, n), n);
 }
 
+/* What the next frame says of its length, 0: not known yet. */
+static size_t
+carry_length(const struct carry *c)
+{
+	const uint8_t *p = c->in.data;
+
+	if (c->in.len < 4)
+		return 0;
+	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 |
+	    p[3];
+}
+
+static enum carry_verdict
+carry_oversize(struct carry *c, size_t len, struct err *e)
+{
+	struct bytes head;
+
+	if (c->in.len < 4 + HEAD_LEN)
+		return CARRY_WAIT;
+	head = bytes_of(c->in.data + 4, HEAD_LEN);
+	if (c->conf.oversize(c->conf.arg, len, head, e) == -1)
+		return CARRY_REFUSED;
+	c->skip = 4 + len;
+	return CARRY_TAKEN;
+}
+
+static enum carry_verdict
+carry_skip(struct carry *c)
+{
+	size_t n = c->skip < c->in.len ? c->skip : c->in.len;
+
+	buf_drop(&c->in, n);
+	c->skip -= n;
+	return n > 0 ? CARRY_TAKEN : CARRY_WAIT;
+}
+
 static enum carry_verdict
 carry_take(struct carry *c, struct err *e)
 {
 	enum carry_verdict verdict;
 	struct bytes frame;
+	size_t len;
 	int got;
 
 	carry_fill(c);
+	if (c->skip > 0)
+		return carry_skip(c);
+	len = carry_length(c);
+	if (len > FRAME_MAX && len <= OVERSIZE_MAX)
+		return carry_oversize(c, len, e);
 	if ((got = frame_next(&c->in, &frame, e)) == -1)
 		return CARRY_REFUSED;
 	if (got == 0 || carry_out_full(c))

@@ -27,6 +27,10 @@ struct carry_conf {
 	/* The frame is borrowed; e says why it was refused. */
 	enum carry_verdict (*frame)(
 	    void *arg, struct bytes frame, struct err *e);
+	/* A frame of len octets, over FRAME_MAX: its first octets are borrowed,
+	 * the rest is dropped unread; -1: the connection ends. */
+	int (*oversize)(
+	    void *arg, size_t len, struct bytes head, struct err *e);
 	void *arg;
 };
 

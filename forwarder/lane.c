@@ -6,26 +6,36 @@
 #include "common/base/log.h"
 #include "common/link/frame.h"
 #include "forwarder/carry.h"
+#include "forwarder/pace.h"
 
-#define TIMEOUT_MS 15000
-#define PULL_MS	   (20000 + TIMEOUT_MS) /* the longest wait asked for */
+/* A link that moves may take so long for one reply: a frame of FRAME_MAX at
+ * PACE_RATE, either way, in a second try's company.  One that does not move is
+ * given up much sooner (pace.c). */
+#define REPLY_MS       1200000
+#define LOOK_MS	       1000
 /* A backlog is what was sent lately: the registrar repeats what fails. */
-#define LATELY_MS  60000
+#define LATELY_MS      60000
+/* More than heartbeats bring while the watchdog waits: an answer on its way by
+ * a slow link. */
+#define MOVED_OCTETS   16384
+#define OVERSIZE_RETRY 3600
 
-/* What may pass, which way, and how long an answer may take. */
+/* What may pass, and which way. */
 static const struct {
 	bool out, back;
-	unsigned timeout_ms;
 } relayed[FRAME_TYPE__MAX] = {
-	[FRAME_HELLO] = { true, false, TIMEOUT_MS },
-	[FRAME_WELCOME] = { false, true, 0 },
-	[FRAME_PUT] = { true, false, TIMEOUT_MS },
-	[FRAME_STORED] = { false, true, 0 },
-	[FRAME_PULL] = { true, false, PULL_MS },
-	[FRAME_ANSWERS] = { false, true, 0 },
-	[FRAME_GOT] = { true, false, TIMEOUT_MS },
-	[FRAME_PING] = { true, true, TIMEOUT_MS },
-	[FRAME_NACK] = { false, true, 0 },
+	[FRAME_HELLO] = { true, false },
+	[FRAME_WELCOME] = { false, true },
+	[FRAME_PUT] = { true, false },
+	[FRAME_STORED] = { false, true },
+	[FRAME_PULL] = { true, false },
+	[FRAME_ANSWERS] = { false, true },
+	[FRAME_GOT] = { true, false },
+	[FRAME_PING] = { true, true },
+	[FRAME_NACK] = { false, true },
+	[FRAME_EVIDENCE] = { true, false },
+	[FRAME_ASK] = { true, false },
+	[FRAME_DATA] = { false, true },
 };
 
 struct lane {
@@ -33,26 +43,32 @@ struct lane {
 	struct wire_client *wire;
 	struct carry *carry;
 	bool up;
+	struct pace pace;
+	struct timer *look; /* set while anything is out */
+	bool looking;
+
 	uint64_t stall_ms;
-	struct timer *watchdog; /* set while a PUT waits for its reply */
+	struct timer *watchdog; /* set while there is a backlog */
 	bool watching;
-	unsigned puts; /* outstanding */
-	uint64_t put_at;
+	unsigned puts;	   /* out */
+	uint64_t put_at;   /* the last one */
+	uint64_t received; /* octets, when the watchdog was set */
 };
 
 struct request {
+	struct pace_request pace; /* first */
 	struct lane *lane;
 	unsigned connection; /* of the carry socket it came by */
 	uint64_t tag;
-	enum frame_type type;
 };
 
 static void
-lane_nack(struct lane *n, uint64_t tag, const char *reason)
+lane_nack(
+    struct lane *n, uint64_t tag, unsigned retry_after, const char *reason)
 {
 	struct buf out AUTO_BUF = { 0 };
 
-	frame_nack(tag, 0, reason, &out);
+	frame_nack(tag, retry_after, reason, &out);
 	carry_send(n->carry, buf_bytes(&out));
 }
 
@@ -65,15 +81,31 @@ lane_tell(struct lane *n)
 	carry_send(n->carry, buf_bytes(&out));
 }
 
-/* ---- the watchdog (DESIGN 8) ------------------------------------------- */
+/* ---- silence, and the watchdog (DESIGN 8) ------------------------------ */
+
+static void
+lane_look(void *arg)
+{
+	struct lane *n = arg;
+
+	n->looking = n->up && !LIST_EMPTY(&n->pace.out);
+	if (!n->looking)
+		return;
+	timer_set(n->look, LOOK_MS);
+	if (!pace_silent(&n->pace, wire_received(n->wire), clock_mono_ms()))
+		return;
+	log_event(LOG_WARN, "link.silent", "service", "%s", n->name,
+	    "octets-out", "%zu", n->pace.octets, NULL);
+	wire_reconnect(n->wire);
+}
 
 static void
 lane_watch(struct lane *n)
 {
-	n->put_at = clock_mono_ms();
 	if (n->watching)
 		return;
 	n->watching = true;
+	n->received = wire_received(n->wire);
 	timer_set(n->watchdog, n->stall_ms);
 }
 
@@ -84,7 +116,16 @@ lane_unwatch(struct lane *n)
 	timer_clear(n->watchdog);
 }
 
-/* Connected, entries were sent, and no reply to any of them for so long. */
+/* A service's word that it has an entry: what is still out starts anew. */
+static void
+lane_receipt(struct lane *n)
+{
+	lane_unwatch(n);
+	if (n->puts > 0)
+		lane_watch(n);
+}
+
+/* Connected, entries were sent, and no receipt for any of them for so long. */
 static void
 lane_stalled(void *arg)
 {
@@ -94,6 +135,10 @@ lane_stalled(void *arg)
 	n->watching = false;
 	if (!n->up || (n->puts == 0 && since > LATELY_MS))
 		return;
+	if (wire_received(n->wire) - n->received > MOVED_OCTETS) {
+		lane_watch(n);
+		return;
+	}
 	log_event(LOG_ALARM, "link.stalled", "service", "%s", n->name,
 	    "outstanding", "%u", n->puts, NULL);
 	wire_reconnect(n->wire);
@@ -101,9 +146,17 @@ lane_stalled(void *arg)
 
 /* ---- replies ----------------------------------------------------------- */
 
+static void
+request_nack(const struct request *q, const char *reason)
+{
+	if (q->connection == carry_number(q->lane->carry))
+		lane_nack(q->lane, q->tag, 0, reason);
+}
+
 /* It must be an answer, and to this request; more is not looked at. */
 static int
-reply_check(const struct request *q, struct bytes reply, struct err *e)
+reply_check(const struct request *q, struct bytes reply,
+    enum frame_type *ret_type, struct err *e)
 {
 	enum frame_type type;
 	uint64_t tag;
@@ -112,26 +165,32 @@ reply_check(const struct request *q, struct bytes reply, struct err *e)
 		return -1;
 	if (!relayed[type].back)
 		return err_set(e, ERR_INPUT, "%s answers %s with %s",
-		    q->lane->name, frame_type_name(q->type),
+		    q->lane->name, frame_type_name(q->pace.type),
 		    frame_type_name(type));
 	if (tag != q->tag)
 		return err_set(
 		    e, ERR_INPUT, "%s answers another tag", q->lane->name);
+	*ret_type = type;
 	return 0;
 }
 
 static void
 reply_relay(const struct request *q, struct bytes reply)
 {
+	enum frame_type type = FRAME_NACK;
 	struct err e = ERR_INIT;
 
-	if (reply_check(q, reply, &e) == 0) {
-		carry_send(q->lane->carry, reply);
+	if (reply_check(q, reply, &type, &e) == 0) {
+		if (type == FRAME_STORED)
+			lane_receipt(q->lane);
+		/* Tags of an older connection mean nothing on this one. */
+		if (q->connection == carry_number(q->lane->carry))
+			carry_send(q->lane->carry, reply);
 		return;
 	}
 	log_err(LOG_ALARM, "link.bad_reply", &e, "service", "%s", q->lane->name,
 	    NULL);
-	lane_nack(q->lane, q->tag, e.msg);
+	request_nack(q, e.msg);
 }
 
 static void
@@ -140,17 +199,13 @@ on_reply(void *arg, struct bytes reply, const struct err *e)
 	struct request *q = arg;
 	struct lane *n = q->lane;
 
-	if (q->type == FRAME_PUT)
+	pace_end(&n->pace, &q->pace, e == NULL, clock_mono_ms());
+	if (q->pace.type == FRAME_PUT)
 		n->puts--;
-	if (q->type == FRAME_PUT && e == NULL)
-		lane_unwatch(n);
-	/* Tags of an older connection mean nothing on this one. */
-	if (q->connection == carry_number(n->carry)) {
-		if (e == NULL)
-			reply_relay(q, reply);
-		else
-			lane_nack(n, q->tag, e->msg);
-	}
+	if (e == NULL)
+		reply_relay(q, reply);
+	else
+		request_nack(q, e->msg);
 	free(q);
 	carry_resume(n->carry);
 }
@@ -164,9 +219,13 @@ lane_sent(struct lane *n, const struct request *q)
 
 	frame_sent(q->tag, &out);
 	carry_send(n->carry, buf_bytes(&out));
-	if (q->type != FRAME_PUT)
+	if (!n->looking)
+		timer_set(n->look, LOOK_MS);
+	n->looking = true;
+	if (q->pace.type != FRAME_PUT)
 		return;
 	n->puts++;
+	n->put_at = q->pace.sent_at;
 	lane_watch(n);
 }
 
@@ -180,13 +239,12 @@ lane_send(
 	q->lane = n;
 	q->connection = carry_number(n->carry);
 	q->tag = tag;
-	q->type = type;
-	if (wire_send(n->wire, frame, relayed[type].timeout_ms, on_reply, q,
-		&e) == -1) {
-		lane_nack(n, tag, e.msg);
+	if (wire_send(n->wire, frame, REPLY_MS, on_reply, q, &e) == -1) {
+		lane_nack(n, tag, 0, e.msg);
 		free(q);
 		return;
 	}
+	pace_sent(&n->pace, &q->pace, type, frame.len, clock_mono_ms());
 	lane_sent(n, q);
 }
 
@@ -207,13 +265,32 @@ on_frame(void *arg, struct bytes frame, struct err *e)
 	}
 	if (!n->up) {
 		snprintf(reason, sizeof(reason), "link to %s is down", n->name);
-		lane_nack(n, tag, reason);
+		lane_nack(n, tag, 0, reason);
 		return CARRY_TAKEN;
 	}
-	if (wire_room(n->wire) == 0)
+	if (wire_room(n->wire) == 0 || !pace_room(&n->pace, type))
 		return CARRY_WAIT;
 	lane_send(n, frame, type, tag);
 	return CARRY_TAKEN;
+}
+
+/* Never sent: the service would close the link on it. */
+static int
+on_oversize(void *arg, size_t len, struct bytes head, struct err *e)
+{
+	struct lane *n = arg;
+	enum frame_type type;
+	char reason[64];
+	uint64_t tag;
+
+	if (frame_peek(head, &type, &tag, e) == -1)
+		return -1;
+	snprintf(reason, sizeof(reason), "frame of %zu octets, limit %d", len,
+	    FRAME_MAX);
+	log_event(LOG_ALARM, "carry.oversize", "service", "%s", n->name, "type",
+	    "%s", frame_type_name(type), "reason", "%s", reason, NULL);
+	lane_nack(n, tag, OVERSIZE_RETRY, reason);
+	return 0;
 }
 
 /* ---- both ends --------------------------------------------------------- */
@@ -233,6 +310,8 @@ on_link(void *arg, bool up)
 	log_event(up ? LOG_INFO : LOG_WARN, up ? "link.up" : "link.down",
 	    "service", "%s", n->name, NULL);
 	lane_unwatch(n);
+	if (up)
+		pace_up(&n->pace, clock_mono_ms());
 	lane_tell(n);
 	carry_resume(n->carry);
 }
@@ -270,11 +349,14 @@ lane_open(struct loop *l, const struct fwd_conf *c, const struct fwd_service *s,
 		.uid = uid_of(c->carry_uid),
 		.opened = on_carry,
 		.frame = on_frame,
+		.oversize = on_oversize,
 		.arg = n };
 
 	n->name = s->name;
 	n->stall_ms = c->watchdog;
 	n->watchdog = timer_new(l, lane_stalled, n);
+	n->look = timer_new(l, lane_look, n);
+	pace_init(&n->pace, (unsigned)c->window);
 	n->carry = carry_new(l, &carry);
 	if (lane_dial(n, l, c, s, e) == -1)
 		return -1;
@@ -291,5 +373,6 @@ lane_close(struct lane *n)
 	wire_hangup(n->wire);
 	carry_free(n->carry);
 	timer_free(n->watchdog);
+	timer_free(n->look);
 	free(n);
 }

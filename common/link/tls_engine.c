@@ -25,6 +25,7 @@ struct nng_tls_engine_conn {
 	void *tls; /* nng's end, for nng_tls_engine_send and _recv */
 	SSL *ssl;
 	nng_tls_mode mode;
+	struct tls_meter *meter;
 };
 
 struct nng_tls_engine_config {
@@ -35,18 +36,50 @@ struct nng_tls_engine_config {
 AUTO_DEFINE(SSL, SSL, SSL_free);
 
 static BIO_METHOD *bio_method;
-static pthread_key_t peer_key;
+
+/* What conn_verified left on this thread. */
+struct verified {
+	X509 *peer;
+	struct tls_meter *meter;
+};
+static pthread_key_t verified_key;
+
+/* ---- meters ------------------------------------------------------------ */
+
+static struct tls_meter *
+meter_new(void)
+{
+	struct tls_meter *m = xcalloc(1, sizeof(*m));
+
+	atomic_store(&m->refs, 1);
+	return m;
+}
+
+static struct tls_meter *
+meter_dup(struct tls_meter *m)
+{
+	atomic_fetch_add(&m->refs, 1);
+	return m;
+}
+
+void
+tls_meter_free(struct tls_meter *m)
+{
+	if (m != NULL && atomic_fetch_sub(&m->refs, 1) == 1)
+		free(m);
+}
 
 /* ---- the BIO between OpenSSL and nng's transport ----------------------- */
 
 static int
 bio_write(BIO *b, const char *data, int len)
 {
+	nng_tls_engine_conn *c = BIO_get_data(b);
 	size_t n = len > 0 ? (size_t)len : 0;
 	int rv;
 
 	BIO_clear_retry_flags(b);
-	rv = nng_tls_engine_send(BIO_get_data(b), (const uint8_t *)data, &n);
+	rv = nng_tls_engine_send(c->tls, (const uint8_t *)data, &n);
 	if (rv == 0)
 		return (int)n;
 	if (rv == NNG_EAGAIN)
@@ -57,13 +90,16 @@ bio_write(BIO *b, const char *data, int len)
 static int
 bio_read(BIO *b, char *data, int len)
 {
+	nng_tls_engine_conn *c = BIO_get_data(b);
 	size_t n = len > 0 ? (size_t)len : 0;
 	int rv;
 
 	BIO_clear_retry_flags(b);
-	rv = nng_tls_engine_recv(BIO_get_data(b), (uint8_t *)data, &n);
-	if (rv == 0)
+	rv = nng_tls_engine_recv(c->tls, (uint8_t *)data, &n);
+	if (rv == 0) {
+		atomic_fetch_add(&c->meter->received, n);
 		return (int)n;
+	}
 	if (rv == NNG_EAGAIN)
 		BIO_set_retry_read(b);
 	return rv == NNG_ECLOSED ? 0 : -1;
@@ -155,7 +191,7 @@ conn_init(nng_tls_engine_conn *c, void *tls, nng_tls_engine_config *g)
 		ERR_clear_error();
 		return NNG_ENOMEM;
 	}
-	BIO_set_data(b, tls);
+	BIO_set_data(b, c);
 	SSL_set_bio(ssl, b, b); /* takes b, once for both ways */
 	forgive_dates(ssl);
 	if (g->mode == NNG_TLS_MODE_SERVER)
@@ -163,6 +199,7 @@ conn_init(nng_tls_engine_conn *c, void *tls, nng_tls_engine_config *g)
 	else
 		SSL_set_connect_state(ssl);
 	c->tls = tls;
+	c->meter = meter_new();
 	c->mode = g->mode;
 	c->ssl = STEAL(ssl);
 	return 0;
@@ -173,6 +210,8 @@ conn_fini(nng_tls_engine_conn *c)
 {
 	SSL_free(c->ssl);
 	c->ssl = NULL;
+	tls_meter_free(c->meter);
+	c->meter = NULL;
 }
 
 static void
@@ -220,31 +259,70 @@ conn_send(nng_tls_engine_conn *c, const uint8_t *p, size_t *n)
 	return 0;
 }
 
+static void
+verified_clear(struct verified *v)
+{
+	X509_free(v->peer);
+	tls_meter_free(v->meter);
+	*v = (struct verified){ 0 };
+}
+
+static void
+verified_free(void *v)
+{
+	verified_clear(v);
+	free(v);
+}
+
+/* This thread's; NULL if it cannot have one. */
+static struct verified *
+verified_mine(void)
+{
+	struct verified *v = pthread_getspecific(verified_key);
+
+	if (v != NULL)
+		return v;
+	v = xcalloc(1, sizeof(*v));
+	if (pthread_setspecific(verified_key, v) == 0)
+		return v;
+	free(v);
+	return NULL;
+}
+
 /* nng has no other way to tell who is at the far end of a pipe: this runs on
  * the thread that asked, and leaves the certificate there. */
 static bool
 conn_verified(nng_tls_engine_conn *c)
 {
-	X509 *x = c->ssl != NULL ? SSL_get1_peer_certificate(c->ssl) : NULL;
-	bool ok = x != NULL && SSL_is_init_finished(c->ssl) &&
-	    SSL_get_verify_result(c->ssl) == X509_V_OK;
+	struct verified *v = verified_mine();
+	X509 *x;
 
-	if (!ok) {
-		X509_free(x);
-		x = NULL;
-	}
-	X509_free(pthread_getspecific(peer_key));
-	if (pthread_setspecific(peer_key, x) != 0) {
-		X509_free(x);
+	if (v == NULL)
 		return false;
-	}
-	return ok;
+	verified_clear(v);
+	if (c->ssl == NULL || !SSL_is_init_finished(c->ssl) ||
+	    SSL_get_verify_result(c->ssl) != X509_V_OK ||
+	    (x = SSL_get1_peer_certificate(c->ssl)) == NULL)
+		return false;
+	v->peer = x;
+	v->meter = meter_dup(c->meter);
+	return true;
 }
 
 X509 *
 tls_engine_peer(void)
 {
-	return pthread_getspecific(peer_key);
+	const struct verified *v = pthread_getspecific(verified_key);
+
+	return v != NULL ? v->peer : NULL;
+}
+
+struct tls_meter *
+tls_engine_meter(void)
+{
+	const struct verified *v = pthread_getspecific(verified_key);
+
+	return v != NULL && v->meter != NULL ? meter_dup(v->meter) : NULL;
 }
 
 /* ---- configurations ---------------------------------------------------- */
@@ -429,12 +507,6 @@ static const nng_tls_engine engine = {
 /* ---- registration ------------------------------------------------------ */
 
 static void
-free_peer(void *x)
-{
-	X509_free(x);
-}
-
-static void
 prepare(void)
 {
 	BIO_METHOD *m =
@@ -444,7 +516,7 @@ prepare(void)
 	    !BIO_meth_set_read(m, bio_read) ||
 	    !BIO_meth_set_ctrl(m, bio_ctrl) ||
 	    !BIO_meth_set_create(m, bio_create) ||
-	    pthread_key_create(&peer_key, free_peer) != 0)
+	    pthread_key_create(&verified_key, verified_free) != 0)
 		err_die("no memory for the TLS engine");
 	bio_method = m;
 	/* nng's threads free connections after they were closed: they end

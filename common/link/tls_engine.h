@@ -5,6 +5,7 @@
 #ifndef WAYBILL_LINK_TLS_ENGINE_H
 #define WAYBILL_LINK_TLS_ENGINE_H
 
+#include <stdatomic.h>
 #include "common/pki/ossl.h"
 
 #define TLS_ENGINE_NAME "waybill-openssl"
@@ -17,5 +18,14 @@ int tls_engine_register(struct err *e) WARN_UNUSED;
 /* The certificate that the last `verified` question on this thread left, or
  * NULL; borrowed until the next.  Only wire.c's pipe callback asks. */
 X509 *tls_engine_peer(void);
+
+/* How much came by one connection; outlives it. */
+struct tls_meter {
+	_Atomic unsigned refs;
+	_Atomic uint64_t received; /* octets of TLS */
+};
+/* Of the connection that tls_engine_peer names; owned, or NULL. */
+struct tls_meter *tls_engine_meter(void);
+void tls_meter_free(struct tls_meter *m);
 
 #endif

@@ -45,6 +45,9 @@ unsigned wire_room(const struct wire_client *w);
 int wire_send(struct wire_client *w, struct bytes request, unsigned timeout_ms,
     void (*done)(void *arg, struct bytes reply, const struct err *e), void *arg,
     struct err *e) WARN_UNUSED;
+/* Octets of TLS that came by the present pipe so far; 0 on ipc and without a
+ * pipe.  A frame on its way is seen here before it is whole. */
+uint64_t wire_received(struct wire_client *w);
 /* Closes the pipe so that a new one is dialled (watchdog). */
 void wire_reconnect(struct wire_client *w);
 

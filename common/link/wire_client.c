@@ -4,7 +4,6 @@
 #include <nng/protocol/reqrep0/req.h>
 #include "common/base/clock.h"
 #include "common/base/str.h"
-#include "common/link/tls_engine.h"
 #include "common/pki/certfacts.h"
 
 #define WINDOW_MIN 2
@@ -22,6 +21,7 @@ wire_client_unref(struct wire_client *w)
 	for (i = 0; i < w->n; i++)
 		if (w->calls[i].aio != NULL)
 			nng_aio_free(w->calls[i].aio);
+	tls_meter_free(w->meter);
 	pthread_mutex_destroy(&w->lock);
 	free(w->calls);
 	free(w);
@@ -136,6 +136,8 @@ client_on_pipe(nng_pipe p, nng_pipe_ev ev, void *arg)
 	pthread_mutex_lock(&w->lock);
 	if (ev == NNG_PIPE_EV_ADD_PRE) {
 		w->judged = id;
+		tls_meter_free(w->meter);
+		w->meter = w->ipc ? NULL : tls_engine_meter();
 	} else if (ev == NNG_PIPE_EV_ADD_POST) {
 		if (w->judged == id)
 			w->pipe = id;
@@ -160,6 +162,18 @@ client_close_pipe(struct wire_client *w)
 	pthread_mutex_unlock(&w->lock);
 	if (p.id != 0)
 		nng_pipe_close(p);
+}
+
+uint64_t
+wire_received(struct wire_client *w)
+{
+	uint64_t n = 0;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->meter != NULL && w->pipe != 0)
+		n = atomic_load(&w->meter->received);
+	pthread_mutex_unlock(&w->lock);
+	return n;
 }
 
 void

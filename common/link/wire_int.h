@@ -14,6 +14,7 @@
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
 #include "common/link/frame.h"
+#include "common/link/tls_engine.h"
 #include "common/link/wire.h"
 #include "common/pki/ossl.h"
 
@@ -93,10 +94,11 @@ struct wire_client {
 	_Atomic unsigned refs; /* the owner's and one a post */
 	_Atomic bool dead;
 
-	pthread_mutex_t lock; /* guards what follows */
-	int judged;	      /* pipe let through, not gone since */
-	int pipe;	      /* the same, once frames may cross it */
-	bool refused;	      /* one was not let through */
+	pthread_mutex_t lock;	 /* guards what follows */
+	int judged;		 /* pipe let through, not gone since */
+	int pipe;		 /* the same, once frames may cross it */
+	bool refused;		 /* one was not let through */
+	struct tls_meter *meter; /* of the pipe judged last; NULL on ipc */
 };
 
 /* On the loop, which has a reference until fn gives it back. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -29,6 +31,7 @@ static struct world {
 	struct forwarder f;
 	struct loop *loop;
 	char socket[96];
+	bool plain; /* the configuration's own pauses */
 
 	/* the registrar */
 	int listener, conn;
@@ -47,7 +50,7 @@ static struct world {
 	/* the service */
 	struct wire_server *server;
 	char url[64];
-	bool hold, bad;
+	bool hold, bad, refuse;
 	unsigned requests, n_held;
 	struct wire_req *held[64];
 	struct buf sent; /* its last reply */
@@ -164,6 +167,10 @@ svc_answer(struct wire_req *r)
 	buf_reset(&w.sent);
 	if (w.bad)
 		frame_sent(tag, &w.sent);
+	else if (w.refuse)
+		frame_nack(tag, 5, "not now", &w.sent);
+	else if (type == FRAME_ASK)
+		frame_data(tag, B("manifest"), B("sig"), 0, B("part"), &w.sent);
 	else if (type == FRAME_PUT)
 		frame_answers(FRAME_STORED, tag, &batch, 1, &w.sent);
 	else if (type == FRAME_PULL)
@@ -290,6 +297,18 @@ stored(uint64_t tag)
 }
 
 static bool
+pinged(uint64_t tag)
+{
+	return seen_of(FRAME_PING, tag) != NULL;
+}
+
+static bool
+told(uint64_t tag)
+{
+	return seen_of(FRAME_DATA, tag) != NULL;
+}
+
+static bool
 nacked(uint64_t tag)
 {
 	return seen_of(FRAME_NACK, tag) != NULL;
@@ -325,8 +344,11 @@ configure(const char *site, uid_t uid, const char *more, struct err *e)
 	    "site: %s\ncarry: %s\ncarry-uid: %u\nlink:\n"
 	    "  key: %s/north.key\n  certificate: %s/north.pem\n"
 	    "  ca: %s/ca.pem\nservices:\n  - name: ra\n    url: %s\n"
-	    "reconnect:\n  min: 20ms\n  max: 100ms\n%s",
+	    "%s%s",
 	    site, w.socket, (unsigned)uid, pki.dir, pki.dir, pki.dir, w.url,
+	    w.plain || str_starts(more, "reconnect")
+		? ""
+		: "reconnect:\n  min: 20ms\n  max: 100ms\n",
 	    more);
 	assert_int_equal(file_write(path, 0600, buf_bytes(&b), e), 0);
 	if (forwarder_configure(&w.f, path, e) == -1)
@@ -407,6 +429,88 @@ frames_go_out_and_replies_come_back_as_they_are(void **state)
 	reg_put(UINT64_MAX);
 	must_wait(stored, UINT64_MAX, "STORED");
 	assert_non_null(seen_of(FRAME_ANSWERS, 8));
+	assert_int_equal(w.accepted, 1);
+	world_close();
+}
+
+static void
+recovery_and_reference_data_are_relayed(void **state)
+{
+	struct frame_evidence x = { B("header"), B("octets"), B("sig"),
+		ENTRY_CUSTODY, { NULL, 0 } };
+	struct buf b AUTO_BUF = { 0 };
+
+	(void)state;
+	world_up("");
+	frame_evidence(3, &x, &b);
+	reg_send(&b);
+	must_wait(pinged, 3, "PING");
+	buf_reset(&b);
+	frame_ask(4, "north", "crl", 6, 0, &b);
+	reg_send(&b);
+	must_wait(told, 4, "DATA");
+	assert_true(bytes_eq(buf_bytes(&w.last), buf_bytes(&w.sent)));
+	assert_non_null(seen_of(FRAME_SENT, 3));
+	assert_non_null(seen_of(FRAME_SENT, 4));
+	world_close();
+}
+
+/* A link that just came up is not flooded. */
+static void
+entries_start_slowly(void **state)
+{
+	(void)state;
+	world_up("window: 32\n");
+	w.hold = true;
+	for (uint64_t tag = 1; tag <= 20; tag++)
+		reg_put(tag);
+	must_wait(holds, 2, "requests");
+	wait_ms(never, 0, 100);
+	assert_int_equal(w.requests, 2);
+	/* Two come back: four may be out. */
+	w.hold = false;
+	svc_answer(w.held[0]);
+	svc_answer(w.held[1]);
+	w.n_held = 0;
+	w.hold = true;
+	must_wait(holds, 4, "requests");
+	wait_ms(never, 0, 100);
+	assert_int_equal(w.requests, 6);
+	svc_release();
+	must_wait(stored, 20, "STORED");
+	world_close();
+}
+
+/* What is over the limit never reaches the service; what follows does. */
+static void
+oversize_is_answered_here(void **state)
+{
+	static uint8_t body[FRAME_MAX];
+	struct buf b AUTO_BUF = { 0 };
+	uint8_t length[4] = { 0 };
+	size_t off = 0;
+	ssize_t n;
+
+	(void)state;
+	world_up("");
+	frame_put(7, B("header"), bytes_of(body, sizeof(body)), B("sig"), &b);
+	length[1] = (uint8_t)(b.len >> 16);
+	length[2] = (uint8_t)(b.len >> 8);
+	length[3] = (uint8_t)b.len;
+	assert_int_equal(write(w.conn, length, 4), 4);
+	while (off < b.len) {
+		n = write(w.conn, b.data + off, b.len - off);
+		assert_true(n > 0 || errno == EAGAIN);
+		off += n > 0 ? (size_t)n : 0;
+		wait_ms(never, 0, 2);
+	}
+	reg_put(8);
+	must_wait(nacked, 7, "NACK");
+	must_wait(stored, 8, "STORED");
+	assert_string_equal(seen_of(FRAME_NACK, 7)->reason,
+	    "frame of 262164 octets, limit 262144");
+	assert_null(seen_of(FRAME_SENT, 7));
+	assert_int_equal(w.requests, 1);
 	assert_int_equal(w.accepted, 1);
 	world_close();
 }
@@ -507,7 +611,9 @@ what_no_registrar_says_ends_the_connection(void **state)
 {
 	static const struct bytes bad[] = {
 		{ (const uint8_t *)"\x83\x01\x0b\x07", 4 }, /* SENT */
-		{ (const uint8_t *)"\x83\x01\x0c\x07", 4 }, /* type 12 */
+		{ (const uint8_t *)"\x83\x01\x0f\x07", 4 }, /* type 15 */
+		{ (const uint8_t *)"\x87\x01\x0e\x07\x40\x40\x00\x40",
+		    8 },				    /* DATA */
 		{ (const uint8_t *)"\x83\x02\x08\x07", 4 }, /* version 2 */
 		{ (const uint8_t *)"junk", 4 },
 	};
@@ -607,6 +713,125 @@ watchdog_dials_again(void **state)
 	world_close();
 }
 
+static bool
+went_down(uint64_t arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < w.n; i++)
+		if (w.seen[i].type == FRAME_LINK && !w.seen[i].up)
+			return true;
+	return false;
+}
+
+/* The link lives and the service speaks, but no entry is taken. */
+static void
+watchdog_asks_for_receipts(void **state)
+{
+	uint64_t start, tag = 1;
+
+	(void)state;
+	world_up("watchdog: 300ms\n");
+	w.n = 0;
+	w.refuse = true;
+	start = clock_mono_ms();
+	while (!went_down(0) && clock_mono_ms() - start < LIMIT_MS) {
+		reg_put(tag);
+		must_wait(nacked, tag++, "NACK");
+		wait_ms(went_down, 0, 50);
+	}
+	assert_true(went_down(0));
+	assert_true(tag > 3);
+	w.refuse = false;
+	must_wait(link_is, 1, "LINK up");
+	reg_put(100);
+	must_wait(stored, 100, "STORED");
+	world_close();
+}
+
+/* ---- back-off ---------------------------------------------------------- */
+
+#define DIALS_MAX 64
+static struct {
+	int fd;
+	size_t n;
+	uint64_t at[DIALS_MAX];
+} dialled;
+
+/* Whoever dials is hung up on at once. */
+static bool
+dials(uint64_t want)
+{
+	int fd = accept4(dialled.fd, NULL, NULL, SOCK_NONBLOCK);
+
+	if (fd != -1) {
+		close(fd);
+		assert_true(dialled.n < DIALS_MAX);
+		dialled.at[dialled.n++] = clock_mono_ms();
+	}
+	return dialled.n >= want;
+}
+
+static void
+listen_and_hang_up(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	const char *port = strrchr(w.url, ':');
+
+	a.sin_port = htons((uint16_t)atoi(port + 1));
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	dialled.n = 0;
+	dialled.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_not_equal(dialled.fd, -1);
+	assert_int_equal(setsockopt(dialled.fd, SOL_SOCKET, SO_REUSEADDR,
+			     &(int){ 1 }, sizeof(int)),
+	    0);
+	assert_int_equal(bind(dialled.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(dialled.fd, 8), 0);
+}
+
+/* Pauses are drawn from 0 to a bound that doubles from min to max.  (nng 1.5.2
+ * takes a random number for signed, so that half of them are 0.)  Thirty dials
+ * whose bound stayed at 20 ms show none of 60 ms, those whose bound grew to
+ * 200 ms show none but once in a hundred thousand times. */
+static void
+pauses_grow_and_vary(void **state)
+{
+	size_t same = 0;
+	uint64_t longest = 0, gap, before = 0;
+
+	(void)state;
+	world_open(geteuid(), "reconnect:\n  min: 20ms\n  max: 200ms\n");
+	listen_and_hang_up();
+	assert_true(wait_ms(dials, 30, LIMIT_MS));
+	for (size_t i = 1; i < dialled.n; i++) {
+		gap = dialled.at[i] - dialled.at[i - 1];
+		same += gap == before && gap > 10;
+		longest = gap > longest ? gap : longest;
+		before = gap;
+	}
+	assert_in_range(longest, 60, 400);
+	assert_true(same < 5);
+	close(dialled.fd);
+	world_close();
+}
+
+static void
+back_off_is_as_long_as_told(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	w = (struct world){ .listener = -1, .conn = -1 };
+	snprintf(w.socket, sizeof(w.socket), "%s/carry", pki.dir);
+	str_copy(w.url, sizeof(w.url), "tls+tcp://127.0.0.1:1");
+	w.plain = true;
+	assert_int_equal(configure("north", 0, "", &e), 0);
+	assert_int_equal(w.f.conf.reconnect.min, 250);
+	assert_int_equal(w.f.conf.reconnect.max, 30000);
+	assert_int_equal(w.f.conf.watchdog, 300000);
+	forwarder_close(&w.f);
+}
+
 static void
 configurations_that_cannot_work_are_refused(void **state)
 {
@@ -666,6 +891,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    frames_go_out_and_replies_come_back_as_they_are),
+		cmocka_unit_test(recovery_and_reference_data_are_relayed),
+		cmocka_unit_test(entries_start_slowly),
+		cmocka_unit_test(oversize_is_answered_here),
 		cmocka_unit_test(
 		    first_word_tells_the_service_even_while_it_is_down),
 		cmocka_unit_test(lost_link_frees_what_was_out_and_comes_back),
@@ -676,6 +904,9 @@ main(void)
 		cmocka_unit_test(registrar_restart_forgets_old_tags),
 		cmocka_unit_test(registrar_of_another_uid_is_not_spoken_to),
 		cmocka_unit_test(watchdog_dials_again),
+		cmocka_unit_test(watchdog_asks_for_receipts),
+		cmocka_unit_test(pauses_grow_and_vary),
+		cmocka_unit_test(back_off_is_as_long_as_told),
 		cmocka_unit_test(configurations_that_cannot_work_are_refused),
 	};
 
