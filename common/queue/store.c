@@ -11,7 +11,6 @@
 #include "common/base/log.h"
 #include "common/queue/ends.h"
 #include "common/queue/store_pages.h"
-#include "common/queue/store_pages.h"
 
 enum err_kind
 store_err_kind(int rc)
@@ -62,7 +61,8 @@ store_own(const char *dir, int *ret_fd, struct err *e)
 }
 
 /* LMDB takes an empty file for a new environment, so DIR/owner tells whether
- * there was one; and it believes whatever is in another. */
+ * there was one; and it believes whatever is in another.  A first start that
+ * did not come to its first commit leaves half an environment. */
 static int
 file_check(struct store *s, struct err *e)
 {
@@ -76,6 +76,9 @@ file_check(struct store *s, struct err *e)
 		    "store %s: data.mdb is gone or empty, and was not: bring "
 		    "a copy back, or begin anew without the file \"owner\"",
 		    s->dir);
+	if (owner.st_size == 0 && !s->read_only && store_pages_blank(path) &&
+	    truncate(path, 0) == -1)
+		return err_errno(e, ERR_LOCAL, "store %s: " STORE_FILE, s->dir);
 	return store_pages_check(path, e);
 }
 

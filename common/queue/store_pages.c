@@ -508,3 +508,22 @@ store_pages_check(const char *path, struct err *e)
 	munmap(map, w.size);
 	return rc;
 }
+
+bool
+store_pages_blank(const char *path)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t at = FIRST_PAGE * sysconf(_SC_PAGESIZE);
+	static const uint8_t zeros[65536];
+	AUTO(void) chunk = xmalloc(sizeof(zeros));
+	ssize_t n;
+
+	if (fd == -1)
+		return false;
+	while ((n = pread(fd, chunk, sizeof(zeros), at)) > 0) {
+		if (memcmp(chunk, zeros, (size_t)n) != 0)
+			return false;
+		at += n;
+	}
+	return n == 0;
+}

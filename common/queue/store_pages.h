@@ -13,10 +13,15 @@
 #ifndef WAYBILL_QUEUE_STORE_PAGES_H
 #define WAYBILL_QUEUE_STORE_PAGES_H
 
+#include <stdbool.h>
 #include "common/base/err.h"
 
 /* 0: LMDB may open it, or there is none, or it is empty.  ERR_DAMAGE names the
  * page and what is wrong with it; ERR_LOCAL if it cannot be read. */
 int store_pages_check(const char *path, struct err *e) WARN_UNUSED;
+
+/* There is a file, and but for its meta pages it is empty: no commit has ever
+ * reached it.  Reads to the first octet that is not zero. */
+bool store_pages_blank(const char *path);
 
 #endif
