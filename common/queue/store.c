@@ -229,18 +229,6 @@ open_upgraded(struct store *s, const struct store_conf *c, struct err *e)
 	return open_file(s, c, e);
 }
 
-/* What was under way when a process ended. */
-static int
-sweep(const struct store *s, struct err *e)
-{
-	AUTO(char) next = path_join(s->dir, STORE_NEXT);
-
-	if (unlink(next) == -1 && errno != ENOENT)
-		return err_errno(e, ERR_LOCAL, "%s", next);
-	store_restore_sweep(s->dir);
-	return store_settle_secret(s, e);
-}
-
 int
 store_open(const struct store_conf *c, struct store **ret, struct err *e)
 {
@@ -250,7 +238,10 @@ store_open(const struct store_conf *c, struct store **ret, struct err *e)
 	    store_own(s->dir, &s->owner, e) == -1)
 		return -1;
 	count_ends(s);
-	if (open_file(s, c, e) == -1 || (!s->read_only && sweep(s, e) == -1) ||
+	if (!s->read_only)
+		store_sweep(s->dir);
+	if (open_file(s, c, e) == -1 ||
+	    (!s->read_only && store_settle_secret(s, e) == -1) ||
 	    open_upgraded(s, c, e) == -1 || store_contents_open(s, e) == -1 ||
 	    owner_mark(s, e) == -1 || store_committer_start(s, e) == -1)
 		return -1;

@@ -19,10 +19,10 @@
  * the row of database 0 with the key of id 0, which belongs to the store:
  * nobody else reads, writes or is given it.
  *
- * Files in its folder: data.mdb and lock.mdb (LMDB's), owner (the lock), ends
- * (when the store's own trouble ended its process), next.mdb (a copy that is
- * being made and takes data.mdb's place when it is whole; else removed at the
- * next open), backup-NAME.mdb, before-NAME.mdb (what a restore replaced).
+ * In its folder: data.mdb and lock.mdb (LMDB's), owner (the lock), ends (when
+ * the store's own trouble ended its process), next and next.mdb (what is being
+ * made, and takes its place when it is whole; else removed at the next open),
+ * backup-NAME.mdb, before-NAME.mdb (what a restore replaced).
  */
 #ifndef WAYBILL_QUEUE_STORE_H
 #define WAYBILL_QUEUE_STORE_H
@@ -236,7 +236,7 @@ void store_backup(struct store *s, struct store_backup *b,
 int store_check(const struct store_conf *c, const char *file,
     struct store_report *ret, struct err *e) WARN_UNUSED;
 /*
- * A copy takes the place of the store: it is made in DIR/restore, checked as
+ * A copy takes the place of the store: it is made in DIR/next, checked as
  * store_check does, given to prepare (which may open and change the store in
  * that folder, and closes it again) and put in place by one rename.  What was
  * there is kept as before-NAME.mdb, NAME as that of a backup.  If anything

@@ -95,7 +95,7 @@ read_copy(
 static int
 backup_run(struct store *s, struct store_backup *b, struct err *e)
 {
-	AUTO(char) next = path_join(s->dir, STORE_NEXT);
+	AUTO(char) next = path_join(s->dir, STORE_PART);
 	AUTO(char) path = named_path(s->dir, "backup", b->name, e);
 
 	if (path == NULL)
@@ -222,26 +222,21 @@ store_backup(struct store *s, struct store_backup *b,
 
 /* ---- a copy put in place --------------------------------------------- */
 
-static void
-sweep(const char *dir)
+void
+store_sweep(const char *dir)
 {
-	static const char *const files[] = { STORE_FILE, "lock.mdb", "owner",
-		"ends", STORE_NEXT };
+	static const char *const files[] = { STORE_PART,
+		STORE_NEXT "/" STORE_FILE, STORE_NEXT "/lock.mdb",
+		STORE_NEXT "/owner", STORE_NEXT "/ends",
+		STORE_NEXT "/" STORE_PART };
+	AUTO(char) next = path_join(dir, STORE_NEXT);
 
 	for (size_t i = 0; i < NELEMS(files); i++) {
 		AUTO(char) path = path_join(dir, files[i]);
 
 		unlink(path);
 	}
-	rmdir(dir);
-}
-
-void
-store_restore_sweep(const char *dir)
-{
-	AUTO(char) path = path_join(dir, STORE_RESTORE);
-
-	sweep(path);
+	rmdir(next);
 }
 
 static int
@@ -315,7 +310,7 @@ int
 store_restore(const struct store_conf *c, const char *file, const char *name,
     store_prepare prepare, void *arg, struct store_report *ret, struct err *e)
 {
-	AUTO(char) dir = path_join(c->dir, STORE_RESTORE);
+	AUTO(char) dir = path_join(c->dir, STORE_NEXT);
 	AUTO(char) made = path_join(dir, STORE_FILE);
 	AUTO(char) before = NULL;
 	AUTO_FD lock = -1;
@@ -325,9 +320,9 @@ store_restore(const struct store_conf *c, const char *file, const char *name,
 	    store_own(c->dir, &lock, e) == -1 ||
 	    (before = named_path(c->dir, "before", name, e)) == NULL)
 		return -1;
-	sweep(dir);
+	store_sweep(c->dir);
 	if ((rc = make(c, file, dir, prepare, arg, ret, e)) == 0)
 		rc = put_in_place(c, made, before, e);
-	sweep(dir);
+	store_sweep(c->dir);
 	return rc;
 }

@@ -1,7 +1,6 @@
 #include "common/queue/store_int.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include "common/base/file.h"
@@ -161,14 +160,13 @@ copy_all(struct store_txn *t, void *arg, struct err *e)
 }
 
 static int
-copy_begin(struct copy *c, const char *file, struct err *e)
+copy_begin(struct copy *c, const char *dir, struct err *e)
 {
 	struct store *to = c->to;
 	int rc;
 
 	if (check_way(c, e) == -1 ||
-	    store_env_open(to, file, MDB_NOSUBDIR | MDB_NOLOCK,
-		c->conf->map_size, e) == -1)
+	    store_env_open(to, dir, MDB_NOLOCK, c->conf->map_size, e) == -1)
 		return -1;
 	memcpy(to->seal.store_id, c->from->seal.store_id, SEAL_ID_LEN);
 	to->seal.version = (uint8_t)to->version;
@@ -198,20 +196,23 @@ copy_prove(const struct store_conf *as, const char *file,
 	return 0;
 }
 
+/* as: with what the copy is sealed, and which version it has. */
 static int
-copy_run(struct store *from, const struct store_conf *as, const char *file,
+copy_run(struct store *from, const struct store_conf *as, const char *dir,
     uint64_t *ret_lost, struct err *e)
 {
+	AUTO(char) file = path_join(dir, STORE_FILE);
 	struct store_conf conf = *as;
 	struct copy c = { .conf = &conf, .from = from };
 	AUTO(store) to = NULL;
 	int rc;
 
-	conf.dir = file;
-	if ((to = store_new(&conf, e)) == NULL)
+	conf.dir = dir;
+	if (file_mkdirs(dir, 0700, e) == -1 ||
+	    (to = store_new(&conf, e)) == NULL)
 		return -1;
 	c.to = c.t.store = to;
-	if ((rc = copy_begin(&c, file, e)) == 0)
+	if ((rc = copy_begin(&c, dir, e)) == 0)
 		rc = store_read(from, copy_all, &c, e);
 	if (c.t.txn != NULL)
 		mdb_txn_abort(c.t.txn);
@@ -222,22 +223,22 @@ copy_run(struct store *from, const struct store_conf *as, const char *file,
 	return 0;
 }
 
-/* as: with what the copy is sealed, and which version it has. */
 static int
 replace(struct store *from, const struct store_conf *as, uint64_t *ret_lost,
     struct err *e)
 {
 	AUTO(char) file = path_join(as->dir, STORE_FILE);
 	AUTO(char) next = path_join(as->dir, STORE_NEXT);
+	AUTO(char) made = path_join(next, STORE_FILE);
 
-	if (unlink(next) == -1 && errno != ENOENT)
-		return err_errno(e, ERR_LOCAL, "%s", next);
+	store_sweep(as->dir);
 	if (copy_run(from, as, next, ret_lost, e) == -1) {
-		unlink(next);
+		store_sweep(as->dir);
 		return -1;
 	}
-	if (rename(next, file) == -1)
-		return err_errno(e, ERR_LOCAL, "%s", next);
+	if (rename(made, file) == -1)
+		return err_errno(e, ERR_LOCAL, "%s", made);
+	store_sweep(as->dir);
 	return file_sync_dir(as->dir, e);
 }
 

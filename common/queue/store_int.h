@@ -26,9 +26,9 @@
 #define STORE_PLAIN_KEY	 "waybill-store"
 #define STORE_KEY_ID	 8
 #define STORE_FILE	 "data.mdb"
-#define STORE_NEXT	 "next.mdb"
-#define STORE_RESTORE	 "restore"
-#define STORE_NO_DBI	 UINT_MAX /* of an image: made by a later release */
+#define STORE_NEXT	 "next"	    /* a folder, where a store is made anew */
+#define STORE_PART	 "next.mdb" /* a backup before it is whole */
+#define STORE_NO_DBI	 UINT_MAX   /* of an image: made by a later release */
 #define STORE_SEAL_LABEL "waybill-store/1"
 
 struct job;    /* store_commit.c */
@@ -190,7 +190,7 @@ int store_upgrade(const struct store_conf *c, struct err *e) WARN_UNUSED;
 
 /* Waits for one that runs. */
 void store_backup_end(struct store *s);
-/* What an interrupted restore left behind. */
-void store_restore_sweep(const char *dir);
+/* What was being made in this folder's store when a process ended. */
+void store_sweep(const char *dir);
 
 #endif
