@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/base/file.h"
+#include "tests/fault/crash_random.h"
 #include "tests/fault/record.h"
 
 /* ---- one thread that is posted to -------------------------------------- */
@@ -77,15 +78,10 @@ script_fail(const char *fmt, ...)
 	exit(1);
 }
 
-/* splitmix64 */
 uint64_t
 script_random(struct script *s, uint64_t n)
 {
-	uint64_t z = s->random += 0x9e3779b97f4a7c15;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return (z ^ (z >> 31)) % n;
+	return crash_random(&s->random) % n;
 }
 
 struct buf

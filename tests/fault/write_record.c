@@ -9,7 +9,7 @@
  * meaning after a power cut, is the only one that this project writes so.
  */
 #undef _FILE_OFFSET_BITS /* pwrite and pwrite64 are two functions here */
-#include "tests/fault/record.h"
+#include "tests/fault/write_record.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,13 +33,10 @@
 static int log_fd = -1;
 static char root[PATH_MAX];
 static size_t root_len;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t record_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The next definition of the function that this stands in for. */
-#define REAL(name) ((__typeof__(&name))real(#name))
-
-static void *
-real(const char *name)
+void *
+record_real(const char *name)
 {
 	void *fn = dlsym(RTLD_NEXT, name);
 
@@ -51,8 +48,8 @@ real(const char *name)
 /* ---- the record -------------------------------------------------------- */
 
 /* A record with a gap would be believed: better none. */
-static void
-put(const struct record *r, const void *octets)
+void
+record_put(const struct record *r, const void *octets)
 {
 	const struct iovec v[] = {
 		{ (void *)(uintptr_t)r, sizeof(*r) },
@@ -73,8 +70,8 @@ inode_of(const char *path)
 	return lstat(path, &st) == 0 ? st.st_ino : 0;
 }
 
-static uint64_t
-inode_of_fd(int fd)
+uint64_t
+record_inode(int fd)
 {
 	struct stat st;
 
@@ -98,7 +95,8 @@ write_record_open(void)
 		abort();
 	log_fd = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
 	syscall(SYS_close, fd);
-	put(&(struct record){ .op = RECORD_ROOT, .file = inode_of(root) },
+	record_put(
+	    &(struct record){ .op = RECORD_ROOT, .file = inode_of(root) },
 	    NULL);
 }
 
@@ -107,9 +105,10 @@ write_record_mark(const void *p, size_t n)
 {
 	if (log_fd == -1)
 		return;
-	pthread_mutex_lock(&lock);
-	put(&(struct record){ .op = RECORD_MARK, .len = (uint32_t)n }, p);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&record_lock);
+	record_put(
+	    &(struct record){ .op = RECORD_MARK, .len = (uint32_t)n }, p);
+	pthread_mutex_unlock(&record_lock);
 }
 
 /* ---- which file -------------------------------------------------------- */
@@ -121,8 +120,8 @@ is_ours(const char *path)
 	    (path[root_len] == '/' || path[root_len] == '\0');
 }
 
-static bool
-is_our_fd(int fd)
+bool
+record_is_our_fd(int fd)
 {
 	char link[32], path[PATH_MAX];
 	int saved = errno;
@@ -137,12 +136,6 @@ is_our_fd(int fd)
 		return false;
 	path[n] = '\0';
 	return is_ours(path);
-}
-
-static bool
-is_synchronous(int fd)
-{
-	return (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
 }
 
 /* The last part of a path. */
@@ -172,10 +165,10 @@ put_name(enum record_op op, uint64_t file, const char *path)
 {
 	const char *name = name_of(path);
 
-	put(&(struct record){ .op = op,
-		.len = (uint32_t)strlen(name),
-		.file = file,
-		.dir = folder_of(path) },
+	record_put(&(struct record){ .op = op,
+		       .len = (uint32_t)strlen(name),
+		       .file = file,
+		       .dir = folder_of(path) },
 	    name);
 }
 
@@ -191,16 +184,16 @@ open_recorded(int (*call)(const char *path, int flags, ...), const char *path,
 
 	if (!is_ours(path) || (flags & (O_CREAT | O_TRUNC)) == 0)
 		return call(path, flags, mode);
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&record_lock);
 	was = inode_of(path) != 0;
 	fd = call(path, flags, mode);
 	if (fd != -1 && !was)
-		put_name(RECORD_CREATE, inode_of_fd(fd), path);
+		put_name(RECORD_CREATE, record_inode(fd), path);
 	else if (fd != -1 && (flags & O_TRUNC) != 0)
-		put(&(struct record){ .op = RECORD_TRUNCATE,
-			.file = inode_of_fd(fd) },
+		record_put(&(struct record){ .op = RECORD_TRUNCATE,
+			       .file = record_inode(fd) },
 		    NULL);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&record_lock);
 	return fd;
 }
 
@@ -241,10 +234,10 @@ mkdir(const char *path, mode_t mode)
 
 	if (!is_ours(path))
 		return REAL(mkdir)(path, mode);
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&record_lock);
 	if ((rc = REAL(mkdir)(path, mode)) == 0)
 		put_name(RECORD_MKDIR, inode_of(path), path);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&record_lock);
 	return rc;
 }
 
@@ -257,7 +250,7 @@ rename(const char *from, const char *to)
 
 	if (!is_ours(from) || !is_ours(to))
 		return REAL(rename)(from, to);
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&record_lock);
 	r.file = inode_of(from);
 	r.at = folder_of(from);
 	r.dir = folder_of(to);
@@ -265,9 +258,9 @@ rename(const char *from, const char *to)
 		n = snprintf(names, sizeof(names), "%s%c%s", name_of(from), 0,
 		    name_of(to));
 		r.len = (uint32_t)n;
-		put(&r, names);
+		record_put(&r, names);
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&record_lock);
 	return rc;
 }
 
@@ -278,10 +271,10 @@ remove_recorded(int (*call)(const char *path), const char *path)
 
 	if (!is_ours(path))
 		return call(path);
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&record_lock);
 	if ((rc = call(path)) == 0)
 		put_name(RECORD_UNLINK, 0, path);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&record_lock);
 	return rc;
 }
 
@@ -297,198 +290,16 @@ rmdir(const char *path)
 	return remove_recorded(REAL(rmdir), path);
 }
 
-/* ---- sizes ------------------------------------------------------------- */
-
-static void
-put_size(enum record_op op, int fd, uint64_t size)
-{
-	put(&(struct record){ .op = op, .file = inode_of_fd(fd), .at = size },
-	    NULL);
-}
-
-int
-ftruncate(int fd, off_t size)
-{
-	int rc;
-
-	if (!is_our_fd(fd))
-		return REAL(ftruncate)(fd, size);
-	pthread_mutex_lock(&lock);
-	if ((rc = REAL(ftruncate)(fd, size)) == 0)
-		put_size(RECORD_TRUNCATE, fd, (uint64_t)size);
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-int
-ftruncate64(int fd, off64_t size)
-{
-	return ftruncate(fd, size);
-}
-
-int
-posix_fallocate(int fd, off_t at, off_t n)
-{
-	int rc;
-
-	if (!is_our_fd(fd))
-		return REAL(posix_fallocate)(fd, at, n);
-	pthread_mutex_lock(&lock);
-	if ((rc = REAL(posix_fallocate)(fd, at, n)) == 0)
-		put_size(RECORD_ALLOCATE, fd, (uint64_t)(at + n));
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-int
-posix_fallocate64(int fd, off64_t at, off64_t n)
-{
-	return posix_fallocate(fd, at, n);
-}
-
-/* ---- octets ------------------------------------------------------------ */
-
-static void
-put_write(int fd, uint64_t at, const void *p, size_t n)
-{
-	put(&(struct record){ .op = is_synchronous(fd) ? RECORD_WRITE_SYNC
-						       : RECORD_WRITE,
-		.len = (uint32_t)n,
-		.file = inode_of_fd(fd),
-		.at = at },
-	    p);
-}
-
-/* What was written of the parts, each as a write of its own: LMDB's are
- * pages. */
-static void
-put_parts(int fd, uint64_t at, const struct iovec *v, int n, ssize_t written)
-{
-	size_t left = written > 0 ? (size_t)written : 0, len;
-
-	for (int i = 0; i < n && left > 0; i++) {
-		len = v[i].iov_len < left ? v[i].iov_len : left;
-		put_write(fd, at, v[i].iov_base, len);
-		at += len;
-		left -= len;
-	}
-}
-
-ssize_t
-pwrite(int fd, const void *p, size_t n, off_t at)
-{
-	ssize_t rc;
-
-	if (!is_our_fd(fd))
-		return REAL(pwrite)(fd, p, n, at);
-	pthread_mutex_lock(&lock);
-	if ((rc = REAL(pwrite)(fd, p, n, at)) > 0)
-		put_write(fd, (uint64_t)at, p, (size_t)rc);
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-ssize_t
-pwrite64(int fd, const void *p, size_t n, off64_t at)
-{
-	return pwrite(fd, p, n, at);
-}
-
-ssize_t
-pwritev(int fd, const struct iovec *v, int n, off_t at)
-{
-	ssize_t rc;
-
-	if (!is_our_fd(fd))
-		return REAL(pwritev)(fd, v, n, at);
-	pthread_mutex_lock(&lock);
-	rc = REAL(pwritev)(fd, v, n, at);
-	put_parts(fd, (uint64_t)at, v, n, rc);
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-ssize_t
-pwritev64(int fd, const struct iovec *v, int n, off64_t at)
-{
-	return pwritev(fd, v, n, at);
-}
-
-/* Where the last write by the file's own position began. */
-static uint64_t
-began(int fd, ssize_t written)
-{
-	return (uint64_t)(lseek(fd, 0, SEEK_CUR) - written);
-}
-
-ssize_t
-write(int fd, const void *p, size_t n)
-{
-	ssize_t rc;
-
-	if (!is_our_fd(fd))
-		return REAL(write)(fd, p, n);
-	pthread_mutex_lock(&lock);
-	if ((rc = REAL(write)(fd, p, n)) > 0)
-		put_write(fd, began(fd, rc), p, (size_t)rc);
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-ssize_t
-writev(int fd, const struct iovec *v, int n)
-{
-	ssize_t rc;
-
-	if (!is_our_fd(fd))
-		return REAL(writev)(fd, v, n);
-	pthread_mutex_lock(&lock);
-	if ((rc = REAL(writev)(fd, v, n)) > 0)
-		put_parts(fd, began(fd, rc), v, n, rc);
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-/* ---- syncs ------------------------------------------------------------- */
-
-static int
-sync_recorded(int (*call)(int fd), int fd)
-{
-	int rc;
-
-	if (!is_our_fd(fd))
-		return call(fd);
-	pthread_mutex_lock(&lock);
-	if ((rc = call(fd)) == 0)
-		put(&(struct record){ .op = RECORD_SYNC,
-			.file = inode_of_fd(fd) },
-		    NULL);
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-int
-fdatasync(int fd)
-{
-	return sync_recorded(REAL(fdatasync), fd);
-}
-
-int
-fsync(int fd)
-{
-	return sync_recorded(REAL(fsync), fd);
-}
-
 /* ---- what the model does not know -------------------------------------- */
 
 static void
 unknown(const char *call)
 {
-	pthread_mutex_lock(&lock);
-	put(&(struct record){ .op = RECORD_UNKNOWN,
-		.len = (uint32_t)strlen(call) },
+	pthread_mutex_lock(&record_lock);
+	record_put(&(struct record){ .op = RECORD_UNKNOWN,
+		       .len = (uint32_t)strlen(call) },
 	    call);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&record_lock);
 }
 
 int
@@ -510,7 +321,7 @@ renameat(int from_fd, const char *from, int to_fd, const char *to)
 int
 unlinkat(int fd, const char *path, int flags)
 {
-	if (is_our_fd(fd) || is_ours(path))
+	if (record_is_our_fd(fd) || is_ours(path))
 		unknown("unlinkat");
 	return REAL(unlinkat)(fd, path, flags);
 }
@@ -518,7 +329,7 @@ unlinkat(int fd, const char *path, int flags)
 int
 fallocate(int fd, int mode, off_t at, off_t n)
 {
-	if (is_our_fd(fd))
+	if (record_is_our_fd(fd))
 		unknown("fallocate");
 	return REAL(fallocate)(fd, mode, at, n);
 }

@@ -1,0 +1,17 @@
+/* Choices that are the same in every run with the same seed: splitmix64. */
+#ifndef WAYBILL_TESTS_CRASH_RANDOM_H
+#define WAYBILL_TESTS_CRASH_RANDOM_H
+
+#include <stdint.h>
+
+static inline uint64_t
+crash_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+#endif
