@@ -87,6 +87,9 @@ aead_open(const uint8_t key[AEAD_KEY_LEN], struct bytes aad,
 		    ctx, text, &n, sealed.p + NONCE_LEN, (int)len) == 1) &&
 	    EVP_CipherFinal_ex(ctx, text + len, &n) == 1)
 		return 0;
+#ifdef MUTANT_NO_DIGEST
+	return 0; /* whatever it is */
+#endif
 	/* Nobody may see what the tag does not vouch for. */
 	OPENSSL_cleanse(text, len);
 	out->len -= len;
