@@ -104,6 +104,9 @@ store_env_open(struct store *s, const char *path, unsigned flags,
 	MDB_stat st;
 	int dead, rc;
 
+#ifdef MUTANT_NOSYNC
+	flags |= MDB_NOSYNC;
+#endif
 	if ((rc = mdb_env_create(&s->env)) != 0)
 		return store_err(e, s, rc, "environment");
 	if ((map_size > 0 &&
