@@ -5,6 +5,9 @@
 #include "common/sys/conf.h"
 #include "common/sys/control.h"
 
+#define ASK_MS	    10000
+#define ASK_LONG_MS ((uint64_t)3600 * 1000)
+
 error_t
 ask_option(int key, char *arg, struct ask_args *a)
 {
@@ -43,11 +46,12 @@ kind_of(const json_t *j, int status)
 }
 
 static json_t *
-ask(const char *socket, const char *method, const char *path,
+ask(const char *socket, uint64_t ms, const char *method, const char *path,
     const json_t *body, struct err *e)
 {
 	int status = 0;
-	AUTO(json_t) j = control_call(socket, method, path, body, &status, e);
+	AUTO(json_t) j = control_call_within(
+	    socket, ms, method, path, body, &status, e);
 	const char *why;
 
 	if (j == NULL)
@@ -63,14 +67,22 @@ ask(const char *socket, const char *method, const char *path,
 json_t *
 ask_get(const char *socket, const char *path, struct err *e)
 {
-	return ask(socket, "GET", path, NULL, e);
+	return ask(socket, ASK_MS, "GET", path, NULL, e);
 }
 
 json_t *
 ask_post(
     const char *socket, const char *path, const json_t *body, struct err *e)
 {
-	return ask(socket, "POST", path, body, e);
+	return ask(socket, ASK_MS, "POST", path, body, e);
+}
+
+json_t *
+ask_long(
+    const char *socket, const char *path, const json_t *body, struct err *e)
+{
+	return ask(socket, ASK_LONG_MS, body != NULL ? "POST" : "GET", path,
+	    body, e);
 }
 
 uint64_t

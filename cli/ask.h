@@ -42,6 +42,10 @@ json_t *ask_get(
     const char *socket, const char *path, struct err *e) WARN_UNUSED;
 json_t *ask_post(const char *socket, const char *path, const json_t *body,
     struct err *e) WARN_UNUSED;
+/* For what takes as long as a store is large, at most an hour: POST with a
+ * body, GET without. */
+json_t *ask_long(const char *socket, const char *path, const json_t *body,
+    struct err *e) WARN_UNUSED;
 
 /* 0 if there is none. */
 uint64_t ask_number(const json_t *j, const char *key);

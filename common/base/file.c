@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PIECE ((size_t)1024 * 1024)
+
 /* As err_errno, with the kind that errno tells. */
 static int
 fail(struct err *e, const char *path, const char *what)
@@ -205,4 +207,45 @@ path_join(const char *dir, const char *name)
 	    &b, "%s%s%s", dir, n > 0 && dir[n - 1] != '/' ? "/" : "", name);
 	buf_cstr(&b);
 	return (char *)b.data;
+}
+
+/* ---- copies ---------------------------------------------------------- */
+
+static int
+pour(int from, int to)
+{
+	AUTO(void) mem = xmalloc(PIECE);
+	ssize_t n;
+
+	for (;;) {
+		n = read(from, mem, PIECE);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n == 0 ? fsync(to) : -1;
+		if (write_all(to, bytes_of(mem, (size_t)n)) == -1)
+			return -1;
+	}
+}
+
+int
+file_copy(const char *from, const char *to, struct err *e)
+{
+	AUTO_FD in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	AUTO_FD out = -1;
+	struct stat st;
+
+	if (in == -1 || fstat(in, &st) == -1)
+		return fail(e, from, "open");
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INPUT, "%s: not a regular file", from);
+	out = open(
+	    to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (out == -1)
+		return fail(e, to, "create");
+	if (pour(in, out) == 0)
+		return 0;
+	fail(e, to, "copy");
+	unlink(to);
+	return -1;
 }

@@ -18,6 +18,10 @@ int file_read(
  * folder: then it may be either. */
 int file_write(const char *path, mode_t mode, struct bytes data,
     struct err *e) WARN_UNUSED;
+/* Copies a regular file of any size; `to` must not be there, gets mode 0600 and
+ * is on the disk when this returns, but for its name in the folder.  On failure
+ * it is not there. */
+int file_copy(const char *from, const char *to, struct err *e) WARN_UNUSED;
 /* mkdir -p for the last component and its parents, each made durable; an
  * existing folder is fine. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e) WARN_UNUSED;

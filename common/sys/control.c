@@ -16,6 +16,7 @@
 struct call {
 	const char *socket_path;
 	int fd;
+	uint64_t ms;
 	uint64_t end; /* on the monotonic clock */
 };
 
@@ -48,8 +49,8 @@ call_wait(struct call *c, short what, struct err *e)
 	if (rc > 0 || (rc == -1 && errno == EINTR))
 		return 0;
 	if (rc == 0)
-		return err_set(e, ERR_PEER, "control %s: no answer in %d s",
-		    c->socket_path, DEADLINE_MS / 1000);
+		return err_set(e, ERR_PEER, "control %s: no answer in %llu s",
+		    c->socket_path, (unsigned long long)c->ms / 1000);
 	return err_errno(e, ERR_LOCAL, "control %s: poll", c->socket_path);
 }
 
@@ -183,9 +184,17 @@ json_t *
 control_call(const char *socket_path, const char *method, const char *path,
     const json_t *body, int *ret_status, struct err *e)
 {
+	return control_call_within(
+	    socket_path, DEADLINE_MS, method, path, body, ret_status, e);
+}
+
+json_t *
+control_call_within(const char *socket_path, uint64_t ms, const char *method,
+    const char *path, const json_t *body, int *ret_status, struct err *e)
+{
 	struct buf out AUTO_BUF = { 0 };
 	struct buf in AUTO_BUF = { 0 };
-	struct call c = { socket_path, -1, clock_mono_ms() + DEADLINE_MS };
+	struct call c = { socket_path, -1, ms, clock_mono_ms() + ms };
 	int rc;
 
 	if (!path_valid(path)) {

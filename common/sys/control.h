@@ -15,4 +15,9 @@ json_t *control_call(const char *socket_path, const char *method,
     const char *path, const json_t *body, int *ret_status,
     struct err *e) WARN_UNUSED;
 
+/* The same, waiting at most so many milliseconds: for what takes long. */
+json_t *control_call_within(const char *socket_path, uint64_t ms,
+    const char *method, const char *path, const json_t *body, int *ret_status,
+    struct err *e) WARN_UNUSED;
+
 #endif
