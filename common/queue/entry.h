@@ -127,9 +127,10 @@ struct entry_header {
 	struct stamp received;
 	uint64_t deadline; /* seconds since 1970; 0: none (clock unknown) */
 	struct facts facts;
-	struct digest audit; /* the site's audit head before this entry */
-	uint64_t replaces;   /* older id of the same device, 0: none */
-	uint64_t parent;     /* the entry that a step > 0 belongs to, 0: none */
+	struct digest audit;  /* the site's audit head before this entry */
+	uint64_t replaces;    /* older id of the same device, 0: none */
+	uint64_t parent;      /* the entry that a step > 0 belongs to, or that a
+			    withdrawal is about; 0: none */
 	struct digest signer; /* SHA-256 of the registrar's certificate */
 };
 #define ENTRY_HEADER_MAX LIMIT_ENTRY_HEADER

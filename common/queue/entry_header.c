@@ -146,8 +146,9 @@ header_bad(const struct entry_header *h)
 		return "id is 0";
 	if (h->kind == 0)
 		return "kind is 0";
-	if ((h->step > 0) != (h->parent > 0))
-		return "a later step needs a parent, and only it has one";
+	if ((h->step > 0 || h->kind == ENTRY_WITHDRAW) != (h->parent > 0))
+		return "a later step or a withdrawal needs a parent, and only "
+		       "they have one";
 	if (h->parent >= h->id || h->replaces >= h->id)
 		return "parent or replaced entry is not older";
 	return NULL;

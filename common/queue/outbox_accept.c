@@ -14,58 +14,153 @@ struct accept_job {
 	void (*done)(struct outbox_accept *a, const struct err *e);
 	struct digest digest;
 	struct err refusal; /* nothing was written: the others go on */
+	struct outbox_words words;
 	struct outbox_entry parent, older;
 	bool left;	     /* a copy of the older one left */
 	struct digest audit; /* the head before this entry */
+	uint64_t buried;     /* one whose row did not open; 0: none */
 };
 
 /* ---- may it come in? ------------------------------------------------- */
 
-/* 1 these octets were accepted before, 0 the row is free, -1. */
+/* What does not open is told as dead, from now on. */
+static int
+known_get(struct accept_job *j, struct store_txn *t, uint64_t id, struct err *e)
+{
+	struct outbox_entry *en = &j->a->entry;
+	struct err why = ERR_INIT;
+	int rc = outbox_row_get(j->o, t, id, en, &why);
+
+	if (rc == 1)
+		return 0;
+	if (rc == -1 && why.kind != ERR_DAMAGE) {
+		if (e != NULL)
+			*e = why;
+		return -1;
+	}
+	j->buried = id;
+	return outbox_bury(j->o, t, id, &j->a->row,
+	    rc == 0 ? "its row has vanished" : "its row does not open", en, e);
+}
+
+/* 1 these octets were accepted before, 0 the row is free, -1.  A refusal is
+ * told in j. */
 static int
 check_known(struct accept_job *j, struct store_txn *t, struct err *e)
 {
+	static const struct digest unknown; /* of one that was buried */
 	char text[ENTRY_ID_TEXT];
 	uint64_t id;
 	int rc;
 
 	if ((rc = outbox_tx_get(t, &j->a->row, &id, e)) != 1)
 		return rc;
-	rc = outbox_row_get(t, id, &j->a->entry, e);
-	if (rc == 0)
-		return err_set(e, ERR_DAMAGE, "entry %s: its row has vanished",
-		    outbox_id(j->o, text, id));
-	if (rc == 1 && !digest_eq(&j->a->entry.digest, &j->digest))
-		return err_fail(e, ERR_POLICY, FAIL_TRANSACTION_ID_IN_USE,
-		    "entry %s: RFC 9483 3.5: the same transactionID with "
-		    "other octets",
-		    outbox_id(j->o, text, id));
-	return rc;
+	if (known_get(j, t, id, e) == -1)
+		return -1;
+	if (digest_eq(&j->a->entry.digest, &j->digest) ||
+	    digest_eq(&j->a->entry.digest, &unknown))
+		return 1;
+	err_fail(&j->refusal, ERR_POLICY, FAIL_TRANSACTION_ID_IN_USE,
+	    "entry %s: RFC 9483 3.5: the same transactionID with "
+	    "other octets",
+	    outbox_id(j->o, text, id));
+	return 1;
+}
+
+/* ---- quotas ----------------------------------------------------------- */
+
+static int
+over(struct err *e, const char *whose, const char *name, uint64_t n,
+    uint64_t limit)
+{
+	return err_set(e, ERR_RETRY, "%s%s%s: %llu requests open, limit %llu",
+	    whose, name[0] != '\0' ? " " : "", name, (unsigned long long)n,
+	    (unsigned long long)limit);
+}
+
+static const char *
+or_dash(const char *s)
+{
+	return s != NULL && s[0] != '\0' ? s : "-";
+}
+
+/* What it supersedes makes room for it. */
+static const struct slot *
+superseded_slot(const struct accept_job *j)
+{
+	const struct outbox_index *x = &j->o->index;
+	const struct slot *s;
+
+	if (!j->a->initial)
+		return NULL;
+	s = outbox_index_at(
+	    x, outbox_index_newest(x, j->a->kind, &j->a->device, UINT64_MAX));
+	return s != NULL && slot_open(s) ? s : NULL;
+}
+
+static int
+check_open(struct accept_job *j, struct err *e)
+{
+	const struct outbox_index *x = &j->o->index;
+	const struct outbox_accept *a = j->a;
+	const struct slot *old = superseded_slot(j);
+	uint32_t device = devices_find(&x->devices, &a->device);
+	unsigned vendor =
+	    vendors_find(&x->vendors, a->vendor != NULL ? a->vendor : "");
+	uint64_t n;
+
+	n = x->open - (old != NULL);
+	if (j->o->open != 0 && n >= j->o->open)
+		return over(e, "queue", "", n, j->o->open);
+	n = vendor != 0 ? x->vendors.v[vendor].open : 0;
+	n -= old != NULL && vendor != 0 && old->vendor == vendor;
+	if (j->o->per_vendor_open != 0 && n >= j->o->per_vendor_open)
+		return over(e, "vendor", a->vendor, n, j->o->per_vendor_open);
+	n = device != DEVICE_NONE ? devices_at(&x->devices, device)->open : 0;
+	n -= old != NULL && n > 0;
+	if (j->o->per_device_open != 0 && n >= j->o->per_device_open)
+		return over(
+		    e, "device", or_dash(a->label), n, j->o->per_device_open);
+	return 0;
+}
+
+static int
+check_hour(struct accept_job *j, struct err *e)
+{
+	const struct outbox_accept *a = j->a;
+	unsigned limit = j->o->per_device_hour, recent;
+
+	if (!a->initial || limit == 0)
+		return 0;
+	recent = outbox_index_recent(
+	    &j->o->index, a->kind, &a->device, a->received.time, limit);
+	if (recent < limit)
+		return 0;
+	return err_set(e, ERR_RETRY,
+	    "device %s: %u requests within an hour, limit %u",
+	    or_dash(a->label), recent, limit);
 }
 
 static int
 check_room(struct accept_job *j, struct err *e)
 {
-	struct outbox_accept *a = j->a;
 	struct outbox *o = j->o;
-	unsigned used = store_used_percent(o->store), recent;
+	unsigned used = store_used_percent(o->store);
 
-	if (a->step > 0)
+	if (j->words.suspended[0] != '\0')
+		return err_set(e, ERR_RETRY,
+		    "restored from an older copy (%s): waybill queue restore "
+		    "--confirm",
+		    j->words.suspended);
+	if (j->a->step > 0)
 		return 0;
 	if (used >= o->full_percent)
 		return err_set(e, ERR_RETRY,
 		    "store: %u %% used, nothing is accepted from %u %% on",
 		    used, o->full_percent);
-	if (!a->initial || o->per_device_hour == 0)
-		return 0;
-	recent = outbox_index_recent(&o->index, a->kind, &a->device,
-	    a->received.time, o->per_device_hour);
-	if (recent >= o->per_device_hour)
-		return err_set(e, ERR_RETRY,
-		    "device %s: %u requests within an hour, limit %u",
-		    a->label != NULL ? a->label : "-", recent,
-		    o->per_device_hour);
-	return 0;
+	if (check_hour(j, e) == -1)
+		return -1;
+	return check_open(j, e);
 }
 
 static int
@@ -77,7 +172,8 @@ check_parent(struct accept_job *j, struct store_txn *t, struct err *e)
 
 	if (a->parent == 0)
 		return 0;
-	if ((rc = outbox_row_get(t, a->parent, &j->parent, e)) == -1)
+	rc = outbox_row_get(j->o, t, a->parent, &j->parent, e);
+	if (rc == -1)
 		return -1;
 	if (rc == 1 &&
 	    (j->parent.state == ENTRY_ANSWERED ||
@@ -109,18 +205,6 @@ confirm_parent(struct accept_job *j, struct store_txn *t, struct err *e)
 	return outbox_apply(j->o, t, p, ENTRY_EV_CONFIRM, NULL, reason, e);
 }
 
-static bool
-has_left(enum entry_state s)
-{
-	return s == ENTRY_INFLIGHT || s == ENTRY_CUSTODY;
-}
-
-static bool
-is_open(enum entry_state s)
-{
-	return s == ENTRY_RECEIVED || s == ENTRY_QUEUED || has_left(s);
-}
-
 /*
  * DECISIONS 6.  An older one that left is named in the new header, which is
  * how the service learns of it; of one that did not leave it knows nothing.
@@ -128,25 +212,26 @@ is_open(enum entry_state s)
 static int
 supersede(struct accept_job *j, struct store_txn *t, struct err *e)
 {
-	struct outbox_accept *a = j->a;
-	struct outbox_entry *en = &a->entry, *old = &j->older;
-	const struct slot *s;
+	struct outbox_entry *en = &j->a->entry, *old = &j->older;
+	const struct slot *s = superseded_slot(j);
+	struct outbox_index *x = &j->o->index;
 	char text[ENTRY_ID_TEXT];
 	int rc;
 
-	if (!a->initial)
+	if (s == NULL)
 		return 0;
-	s = outbox_index_newest(&j->o->index, a->kind, &a->device);
-	if (s == NULL || !is_open((enum entry_state)s->state))
-		return 0;
-	rc = outbox_row_get(t, s->id, old, e);
+	rc = outbox_row_get(j->o, t,
+	    outbox_index_id(x,
+		outbox_index_newest(x, j->a->kind, &j->a->device, UINT64_MAX)),
+	    old, e);
 	if (rc == -1 && e->kind != ERR_DAMAGE)
 		return -1;
-	/* A damaged one is buried at the next start; its device goes on. */
-	if (rc != 1)
+	/* A damaged one is buried by who meets it next; its device goes on.
+	 * Another's is none of ours. */
+	if (rc != 1 || !digest_eq(&old->device, &j->a->device))
 		return 0;
-	j->left = has_left(old->state);
-	a->superseded = en->replaces = old->id;
+	j->left = outbox_left(old);
+	j->a->superseded = en->replaces = old->id;
 	old->replaced_by = en->id;
 	snprintf(old->reason, sizeof(old->reason), "superseded by %s",
 	    outbox_id(j->o, text, en->id));
@@ -169,10 +254,14 @@ fill(struct accept_job *j, uint64_t id)
 		.device = a->device,
 		.digest = j->digest,
 		.parent = a->parent,
+		.route = a->kind,
 		.received = a->received,
-		.deadline = a->deadline };
+		.deadline = a->deadline,
+		.renewal = j->words.renewal };
 	entry_text(
 	    en->label, sizeof(en->label), a->label != NULL ? a->label : "");
+	entry_text(
+	    en->vendor, sizeof(en->vendor), a->vendor != NULL ? a->vendor : "");
 }
 
 /* The id and the audit head before it are known here only: so the header is
@@ -180,8 +269,6 @@ fill(struct accept_job *j, uint64_t id)
 static int
 put_octets(struct accept_job *j, struct store_txn *t, struct err *e)
 {
-	struct buf text AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
-	struct buf row AUTO_BUF = { 0 };
 	struct outbox_accept *a = j->a;
 	struct outbox_entry *en = &a->entry;
 	struct entry_header h = { .id = en->id,
@@ -193,18 +280,10 @@ put_octets(struct accept_job *j, struct store_txn *t, struct err *e)
 		.audit = j->audit,
 		.replaces = j->left ? en->replaces : 0,
 		.parent = en->parent };
-	uint8_t key[OUTBOX_KEY_LEN];
 
-	str_copy(h.site, sizeof(h.site), j->o->site);
-	memcpy(h.epoch, j->o->epoch, sizeof(h.epoch));
 	if (a->facts != NULL)
 		h.facts = *a->facts;
-	if (entry_header_sign(&h, j->o->signer, &text, &sig, e) == -1)
-		return -1;
-	outbox_octets_encode(
-	    a->bytes, a->wrapped, buf_bytes(&text), buf_bytes(&sig), &row);
-	return store_put(t, DB_ROW, outbox_key(key, en->id, PART_OCTETS),
-	    buf_bytes(&row), e);
+	return outbox_octets_put(j->o, t, &h, a->bytes, a->wrapped, e);
 }
 
 /* It came with its answer: there is nothing left to be asked. */
@@ -212,15 +291,12 @@ static int
 put_answer(struct accept_job *j, struct store_txn *t, struct err *e)
 {
 	struct outbox_entry *en = &j->a->entry;
-	uint8_t key[OUTBOX_KEY_LEN];
 
 	if (j->a->answer.len == 0)
 		return 0;
-	en->answer_value = store_take_id(t);
-	en->answer_code = BATCH_ANSWERED;
-	if (store_put(t, DB_ROW, outbox_key(key, en->answer_value, PART_ANSWER),
-		j->a->answer, e) == -1)
+	if (outbox_answer_put(t, j->a->answer, &en->answer_value, e) == -1)
 		return -1;
+	en->answer_code = BATCH_ANSWERED;
 	return outbox_apply(
 	    j->o, t, en, ENTRY_EV_ANSWER, NULL, "it came with it", e);
 }
@@ -256,10 +332,12 @@ accept_run(struct store_txn *t, void *arg, struct err *e)
 	a->superseded = 0;
 	j->refusal = (struct err)ERR_INIT;
 	j->left = false;
-	if ((known = check_known(j, t, &j->refusal)) == -1)
-		return 0;
+	j->buried = 0;
+	if (outbox_words_read(t, &j->words, e) == -1 ||
+	    (known = check_known(j, t, e)) == -1)
+		return -1;
 	if (known == 1) {
-		a->replay = true;
+		a->replay = j->refusal.kind == ERR_NONE;
 		return 0;
 	}
 	if (check_room(j, &j->refusal) == -1 ||
@@ -273,6 +351,8 @@ accept_over(void *arg, const struct err *e)
 {
 	struct accept_job *j = arg;
 
+	if (e == NULL && j->buried != 0)
+		outbox_alarm(j->o, j->buried, j->a->entry.reason);
 	if (e == NULL && j->refusal.kind != ERR_NONE)
 		e = &j->refusal;
 	j->done(j->a, e);

@@ -3,14 +3,14 @@
 
 #include "common/queue/outbox_int.h"
 
-#define BUCKETS_FIRST 64
-
 /* What a job changed, to be undone, or told after the commit. */
 struct change {
 	struct outbox_index *x;
-	size_t at;
+	uint32_t at;
 	bool added;
 	struct slot old, now;
+	uint64_t id;
+	struct digest row;
 };
 
 /* What a watcher is told on its own thread. */
@@ -22,188 +22,288 @@ struct notice {
 	enum entry_state state;
 };
 
-static void
-buckets_clear(struct outbox_index *x)
-{
-	memset(x->buckets, 0xff, x->n_buckets * sizeof(*x->buckets));
-}
-
 void
 outbox_index_init(struct outbox_index *x)
 {
 	memset(x, 0, sizeof(*x));
 	pthread_mutex_init(&x->lock, NULL);
-	x->n_buckets = BUCKETS_FIRST;
-	x->buckets = xmalloc(x->n_buckets * sizeof(*x->buckets));
-	buckets_clear(x);
+	devices_init(&x->devices);
+}
+
+static void
+index_free(struct outbox_index *x)
+{
+	size_t i;
+
+	for (i = 0; i < x->n_chunks; i++)
+		free(x->chunks[i]);
+	free(x->chunks);
+	free(x->vendors.v);
+	devices_done(&x->devices);
 }
 
 void
 outbox_index_done(struct outbox_index *x)
 {
+	index_free(x);
 	pthread_mutex_destroy(&x->lock);
-	free(x->buckets);
-	free(x->v);
 }
 
 void
 outbox_index_reset(struct outbox_index *x)
 {
 	pthread_mutex_lock(&x->lock);
-	x->n = x->low = 0;
+	index_free(x);
+	x->chunks = NULL;
+	x->n_chunks = x->cap_chunks = x->gone = 0;
+	x->vendors = (struct vendors){ 0 };
+	devices_init(&x->devices);
+	x->open = 0;
 	memset(&x->counts, 0, sizeof(x->counts));
-	buckets_clear(x);
 	pthread_mutex_unlock(&x->lock);
 }
 
-/* ---- by device ------------------------------------------------------- */
-
-/* The device is a SHA-256 already. */
-static uint32_t *
-bucket_of(struct outbox_index *x, unsigned kind, const struct digest *device)
-{
-	uint64_t h;
-
-	memcpy(&h, device->b, sizeof(h));
-	return &x->buckets[(h + kind) & (x->n_buckets - 1)];
-}
-
-static void
-bucket_add(struct outbox_index *x, size_t at)
-{
-	struct slot *s = &x->v[at];
-	uint32_t *head = bucket_of(x, s->kind, &s->device);
-
-	s->older = *head;
-	*head = (uint32_t)at;
-}
-
-/* Ascending, so that each bucket starts with its newest. */
-static void
-buckets_grow(struct outbox_index *x)
-{
-	size_t i;
-
-	x->n_buckets *= 2;
-	x->buckets = xrealloc(x->buckets, x->n_buckets * sizeof(*x->buckets));
-	buckets_clear(x);
-	for (i = 0; i < x->n; i++)
-		if (x->v[i].initial)
-			bucket_add(x, i);
-}
-
-static const struct slot *
-next_of(const struct outbox_index *x, uint32_t at, enum entry_kind k,
-    const struct digest *device)
-{
-	const struct slot *s;
-
-	for (; at != SLOT_NONE; at = s->older) {
-		s = &x->v[at];
-		if (s->kind == k && digest_eq(&s->device, device))
-			return s;
-	}
-	return NULL;
-}
+/* ---- places ---------------------------------------------------------- */
 
 const struct slot *
-outbox_index_newest(
-    struct outbox_index *x, enum entry_kind k, const struct digest *device)
+outbox_index_at(const struct outbox_index *x, uint32_t pos)
 {
-	return next_of(x, *bucket_of(x, k, device), k, device);
+	uint32_t number = pos >> CHUNK_BITS, off = pos & (CHUNK_SLOTS - 1);
+	const struct chunk *c;
+
+	if (pos == POS_NONE || number < x->gone ||
+	    number - x->gone >= x->n_chunks)
+		return NULL;
+	c = x->chunks[number - x->gone];
+	return off >= c->first && off < c->n ? &c->v[off] : NULL;
 }
 
 uint64_t
-outbox_index_before(struct outbox_index *x, enum entry_kind k,
-    const struct digest *device, uint64_t before)
+outbox_index_id(const struct outbox_index *x, uint32_t pos)
 {
-	const struct slot *s;
-	uint64_t id;
+	const struct chunk *c = outbox_chunk(x, pos);
 
-	pthread_mutex_lock(&x->lock);
-	s = outbox_index_newest(x, k, device);
-	while (s != NULL && s->id >= before)
-		s = next_of(x, s->older, k, device);
-	id = s != NULL ? s->id : 0;
-	pthread_mutex_unlock(&x->lock);
-	return id;
+	return c->base + c->v[pos & (CHUNK_SLOTS - 1)].id;
 }
 
-/* A clock that was set back leaves times ahead of now: those do not count, or
- * the device would have to wait for them to come. */
-unsigned
-outbox_index_recent(struct outbox_index *x, enum entry_kind k,
-    const struct digest *device, uint64_t now, unsigned max)
+static uint32_t
+position(const struct outbox_index *x, size_t chunk, uint32_t off)
 {
-	const struct slot *s = outbox_index_newest(x, k, device);
-	unsigned n = 0;
-
-	for (; s != NULL && n < max; s = next_of(x, s->older, k, device)) {
-		if (s->received + RECENT_WINDOW <= now)
-			break;
-		if (s->received < now + RECENT_WINDOW)
-			n++;
-	}
-	return n;
+	return ((uint32_t)chunk + x->gone) << CHUNK_BITS | off;
 }
 
-/* ---- slots ----------------------------------------------------------- */
-
-static struct slot
-slot_of(const struct outbox_entry *en)
-{
-	return (struct slot){ .id = en->id,
-		.parent = en->parent,
-		.received = en->received.time,
-		.row = en->row,
-		.device = en->device,
-		.older = SLOT_NONE,
-		.state = (uint8_t)en->state,
-		.kind = (uint8_t)en->kind,
-		.step = (uint8_t)en->step,
-		.held = en->held,
-		.initial = en->initial,
-		.late = en->late };
-}
-
-/* The first slot with an id >= this. */
+/* The last chunk with a base <= id, or the first one. */
 static size_t
-lower_bound(const struct outbox_index *x, uint64_t id)
+chunk_from(const struct outbox_index *x, uint64_t id)
 {
-	size_t lo = 0, hi = x->n, mid;
+	size_t lo = 0, hi = x->n_chunks, mid;
 
-	while (lo < hi) {
+	while (hi - lo > 1) {
 		mid = lo + (hi - lo) / 2;
-		if (x->v[mid].id < id)
-			lo = mid + 1;
+		if (x->chunks[mid]->base <= id)
+			lo = mid;
 		else
 			hi = mid;
 	}
 	return lo;
 }
 
-struct slot *
-outbox_index_get(struct outbox_index *x, uint64_t id)
+uint32_t
+outbox_index_skip(const struct outbox_index *x, uint32_t pos)
 {
-	size_t at = lower_bound(x, id);
+	uint32_t off = pos & (CHUNK_SLOTS - 1);
+	size_t i;
 
-	return at < x->n && x->v[at].id == id ? &x->v[at] : NULL;
+	if (pos == POS_NONE)
+		return POS_NONE;
+	if (pos >> CHUNK_BITS < x->gone) {
+		pos = x->gone << CHUNK_BITS;
+		off = 0;
+	}
+	for (i = (pos >> CHUNK_BITS) - x->gone; i < x->n_chunks; i++, off = 0) {
+		if (off < x->chunks[i]->first)
+			off = x->chunks[i]->first;
+		if (off < x->chunks[i]->n)
+			return position(x, i, off);
+	}
+	return POS_NONE;
+}
+
+uint32_t
+outbox_index_from(const struct outbox_index *x, uint64_t id)
+{
+	size_t i = chunk_from(x, id);
+	const struct chunk *c;
+	uint32_t lo, hi, mid;
+
+	if (x->n_chunks == 0)
+		return POS_NONE;
+	c = x->chunks[i];
+	for (lo = c->first, hi = c->n; lo < hi;) {
+		mid = lo + (hi - lo) / 2;
+		if (c->base + c->v[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo < c->n)
+		return position(x, i, lo);
+	return i + 1 < x->n_chunks ? outbox_index_skip(x, position(x, i + 1, 0))
+				   : POS_NONE;
+}
+
+uint32_t
+outbox_index_pos(const struct outbox_index *x, uint64_t id)
+{
+	uint32_t pos = outbox_index_from(x, id);
+
+	return pos != POS_NONE && outbox_index_id(x, pos) == id ? pos
+								: POS_NONE;
+}
+
+const struct slot *
+outbox_index_get(const struct outbox_index *x, uint64_t id)
+{
+	return outbox_index_at(x, outbox_index_pos(x, id));
+}
+
+/* ---- what a slot tells ----------------------------------------------- */
+
+/* FNV-1a: nobody gains by two labels that look alike, the row tells. */
+uint32_t
+label_hash(const char *label)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *label != '\0'; label++)
+		h = (h ^ (uint8_t)*label) * 16777619u;
+	return h;
+}
+
+static uint32_t
+seconds(uint64_t time)
+{
+	return time < UINT32_MAX ? (uint32_t)time : UINT32_MAX;
+}
+
+bool
+slot_open(const struct slot *s)
+{
+	return outbox_open_state((enum entry_state)s->state);
+}
+
+/* What the quotas count: a device's own first steps. */
+static bool
+slot_counts(const struct slot *s)
+{
+	return slot_open(s) && !s->step && s->kind != ENTRY_WITHDRAW &&
+	    s->kind != ENTRY_AUDIT;
+}
+
+static enum lane
+slot_lane(const struct slot *s)
+{
+	static const uint8_t lanes[ENTRY_KIND__MAX] = {
+		[ENTRY_CMP] = LANE_ENROL,
+		[ENTRY_VOUCHER] = LANE_VOUCHER,
+		[ENTRY_TELEMETRY] = LANE_TELEMETRY,
+		[ENTRY_AUDIT] = LANE_AUDIT,
+	};
+
+	if (s->kind == ENTRY_WITHDRAW || s->step)
+		return s->route == ENTRY_VOUCHER ? LANE_LAST_VOUCHER
+						 : LANE_LAST_CMP;
+	if (s->kind == ENTRY_CMP && !s->initial)
+		return LANE_RENEWAL;
+	return (enum lane)lanes[s->kind];
+}
+
+unsigned
+slot_set(const struct slot *s)
+{
+	enum entry_state state = (enum entry_state)s->state;
+
+	if (s->pending || s->held || s->kind == 0 || state == ENTRY_RECEIVED ||
+	    !slot_open(s))
+		return SET_NONE;
+	if (state == ENTRY_QUEUED || s->resend)
+		return SET_FRESH(slot_lane(s));
+	if (state == ENTRY_INFLIGHT || s->unsure)
+		return SET_AGAIN(slot_lane(s));
+	return SET_NONE;
+}
+
+static struct slot
+slot_of(struct outbox_index *x, const struct outbox_entry *en)
+{
+	static const struct digest none;
+	uint64_t parent = en->parent != 0 ? en->id - en->parent : 0;
+
+	return (struct slot){ .parent = seconds(parent),
+		.received = seconds(en->received.time),
+		.deadline = seconds(en->deadline),
+		.changed = seconds(en->changed),
+		.older = POS_NONE,
+		.label = label_hash(en->label),
+		.state = en->state,
+		.kind = en->kind,
+		.route = en->route,
+		.step = en->step > 0,
+		.initial = en->initial,
+		.held = en->held,
+		.late = en->late,
+		.left = outbox_left(en),
+		.resend =
+		    outbox_open_state(en->state) && en->renewal != x->renewal,
+		.unsure = en->unsure,
+		.pruned = en->pruned,
+		.nameless = digest_eq(&en->row, &none),
+		.vendor = vendors_get(&x->vendors, en->vendor) };
+}
+
+/* ---- sums ------------------------------------------------------------ */
+
+static void
+lower(uint32_t *least, uint32_t v)
+{
+	if (v < *least)
+		*least = v;
+}
+
+/* Puts a slot in the sums of its chunk, device and vendor, or takes it out. */
+static void
+sum(struct outbox_index *x, uint32_t pos, bool in)
+{
+	struct chunk *c = outbox_chunk(x, pos);
+	uint32_t off = pos & (CHUNK_SLOTS - 1), by = in ? 1 : UINT32_MAX;
+	const struct slot *s = &c->v[off];
+	unsigned set = slot_set(s);
+
+	c->in_state[s->state] = (uint16_t)(c->in_state[s->state] + by);
+	if (set != SET_NONE) {
+		c->in_set[set] = (uint16_t)(c->in_set[set] + by);
+		c->set[set][off / 64] ^= UINT64_C(1) << off % 64;
+	}
+	if (slot_counts(s)) {
+		x->open += in ? 1 : UINT64_MAX;
+		if (s->device != DEVICE_NONE)
+			devices_at(&x->devices, s->device)->open += by;
+		if (s->vendor != 0)
+			x->vendors.v[s->vendor].open += by;
+	}
+	if (in && s->deadline != 0 &&
+	    (s->state == ENTRY_RECEIVED || s->state == ENTRY_QUEUED))
+		lower(&c->due, s->deadline);
+	if (in && entry_terminal((enum entry_state)s->state) && !s->pruned)
+		lower(&c->ended, s->changed);
 }
 
 static void
-slot_add(struct outbox_index *x, const struct slot *s)
+replace(struct outbox_index *x, uint32_t pos, const struct slot *s)
 {
-	assert(x->n == 0 || x->v[x->n - 1].id < s->id);
-	assert(x->n < SLOT_NONE);
-	if (x->n == x->cap) {
-		x->cap = x->cap == 0 ? 256 : x->cap + x->cap / 2;
-		x->v = xrealloc(x->v, x->cap * sizeof(*x->v));
-	}
-	x->v[x->n++] = *s;
-	if (x->n > x->n_buckets)
-		buckets_grow(x);
-	else if (s->initial)
-		bucket_add(x, x->n - 1);
+	sum(x, pos, false);
+	outbox_chunk(x, pos)->v[pos & (CHUNK_SLOTS - 1)] = *s;
+	sum(x, pos, true);
 }
 
 static void
@@ -212,38 +312,219 @@ count(struct outbox_counts *c, const struct slot *s, int by)
 	c->by_state[s->state] += (uint64_t)by;
 	c->held += s->held ? (uint64_t)by : 0;
 	c->late += s->late ? (uint64_t)by : 0;
+	c->resend += s->resend ? (uint64_t)by : 0;
+	c->open += slot_counts(s) ? (uint64_t)by : 0;
+}
+
+/* ---- slots come and go ------------------------------------------------ */
+
+static struct chunk *
+chunk_add(struct outbox_index *x, uint64_t base)
+{
+	struct chunk *c = xcalloc(1, sizeof(*c));
+
+	if (x->n_chunks == x->cap_chunks) {
+		x->cap_chunks = x->cap_chunks == 0 ? 16 : 2 * x->cap_chunks;
+		x->chunks =
+		    xrealloc(x->chunks, x->cap_chunks * sizeof(*x->chunks));
+	}
+	assert(x->n_chunks + x->gone < POS_NONE >> CHUNK_BITS);
+	c->base = base;
+	c->due = c->ended = UINT32_MAX;
+	return x->chunks[x->n_chunks++] = c;
+}
+
+/* The chunk where the next slot goes: ids are told as a distance of 32 bits. */
+static struct chunk *
+chunk_last(struct outbox_index *x, uint64_t id)
+{
+	struct chunk *c = x->n_chunks > 0 ? x->chunks[x->n_chunks - 1] : NULL;
+
+	if (c == NULL || c->n == CHUNK_SLOTS || id - c->base > UINT32_MAX)
+		return chunk_add(x, id);
+	assert(c->n == 0 || c->base + c->v[c->n - 1].id < id);
+	return c;
+}
+
+static uint32_t *
+chain_of(struct outbox_index *x, const struct slot *s)
+{
+	return &devices_at(&x->devices, s->device)
+		    ->newest[device_chain((enum entry_kind)s->kind)];
+}
+
+static uint32_t
+slot_add(struct outbox_index *x, const struct outbox_entry *en,
+    const struct slot *like)
+{
+	static const struct digest none;
+	struct chunk *c = chunk_last(x, en->id);
+	uint32_t pos = position(x, x->n_chunks - 1, c->n);
+	struct slot *s = &c->v[c->n++];
+
+	*s = *like;
+	s->id = (uint32_t)(en->id - c->base);
+	if (!digest_eq(&en->device, &none))
+		s->device = devices_get(&x->devices, &en->device);
+	if (s->initial && s->device != DEVICE_NONE) {
+		s->older = *chain_of(x, s);
+		*chain_of(x, s) = pos;
+	}
+	sum(x, pos, true);
+	return pos;
+}
+
+/* The last one, which heads its chain. */
+static void
+slot_remove(struct outbox_index *x, uint32_t pos)
+{
+	struct chunk *c = outbox_chunk(x, pos);
+	const struct slot *s = &c->v[pos & (CHUNK_SLOTS - 1)];
+
+	assert(c == x->chunks[x->n_chunks - 1] && s == &c->v[c->n - 1]);
+	sum(x, pos, false);
+	if (s->initial && s->device != DEVICE_NONE)
+		*chain_of(x, s) = s->older;
+	/* A chunk that lost its first ones stays: their places may still be
+	 * named, and must not be anybody else's. */
+	if (--c->n > 0)
+		return;
+	free(c);
+	x->n_chunks--;
 }
 
 void
 outbox_index_load(struct outbox_index *x, const struct outbox_entry *en)
 {
-	struct slot s = slot_of(en);
+	struct slot s;
 
 	pthread_mutex_lock(&x->lock);
-	slot_add(x, &s);
+	s = slot_of(x, en);
+	slot_add(x, en, &s);
 	count(&x->counts, &s, 1);
 	pthread_mutex_unlock(&x->lock);
 }
 
+/* Those of ids below this. */
+void
+outbox_index_drop(struct outbox_index *x, uint64_t below)
+{
+	struct chunk *c;
+	uint32_t pos;
+
+	pthread_mutex_lock(&x->lock);
+	while ((pos = outbox_index_from(x, 0)) != POS_NONE &&
+	    outbox_index_id(x, pos) < below) {
+		c = outbox_chunk(x, pos);
+		count(&x->counts, &c->v[pos & (CHUNK_SLOTS - 1)], -1);
+		sum(x, pos, false);
+		c->first = (pos & (CHUNK_SLOTS - 1)) + 1;
+		if (c->first < CHUNK_SLOTS)
+			continue;
+		free(c);
+		x->gone++;
+		memmove(x->chunks, x->chunks + 1,
+		    --x->n_chunks * sizeof(*x->chunks));
+	}
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* Those that are open and older than this id are to be resent. */
+void
+outbox_index_renew(struct outbox_index *x, uint64_t below)
+{
+	const struct slot *s;
+	struct slot now;
+	uint32_t pos;
+
+	pthread_mutex_lock(&x->lock);
+	for (pos = outbox_index_skip(x, x->gone << CHUNK_BITS);
+	     pos != POS_NONE && outbox_index_id(x, pos) < below;
+	     pos = outbox_index_skip(x, pos + 1)) {
+		s = outbox_index_at(x, pos);
+		if (!slot_open(s) || s->resend)
+			continue;
+		now = *s;
+		now.resend = true;
+		now.unsure = false;
+		replace(x, pos, &now);
+		x->counts.resend++;
+	}
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* ---- by device -------------------------------------------------------- */
+
+static uint32_t
+chain_skip(const struct outbox_index *x, uint32_t pos, enum entry_kind k,
+    uint64_t below)
+{
+	const struct slot *s;
+
+	for (; (s = outbox_index_at(x, pos)) != NULL; pos = s->older)
+		if (s->kind == k && s->initial &&
+		    outbox_index_id(x, pos) < below)
+			return pos;
+	return POS_NONE;
+}
+
+uint32_t
+outbox_index_newest(const struct outbox_index *x, enum entry_kind k,
+    const struct digest *device, uint64_t below)
+{
+	uint32_t d = devices_find(&x->devices, device);
+
+	if (d == DEVICE_NONE)
+		return POS_NONE;
+	return chain_skip(
+	    x, devices_at(&x->devices, d)->newest[device_chain(k)], k, below);
+}
+
+uint64_t
+outbox_index_before(struct outbox_index *x, enum entry_kind k,
+    const struct digest *device, uint64_t below)
+{
+	uint64_t id = 0;
+	uint32_t pos;
+
+	pthread_mutex_lock(&x->lock);
+	pos = outbox_index_newest(x, k, device, below);
+	if (pos != POS_NONE)
+		id = outbox_index_id(x, pos);
+	pthread_mutex_unlock(&x->lock);
+	return id;
+}
+
+/* A clock that was set back leaves times ahead of now: those do not count, or
+ * the device would have to wait for them to come. */
+unsigned
+outbox_index_recent(const struct outbox_index *x, enum entry_kind k,
+    const struct digest *device, uint64_t now, unsigned max)
+{
+	uint32_t pos = outbox_index_newest(x, k, device, UINT64_MAX);
+	const struct slot *s;
+	unsigned n = 0;
+
+	while (n < max && (s = outbox_index_at(x, pos)) != NULL) {
+		if ((uint64_t)s->received + RECENT_WINDOW <= now)
+			break;
+		if (s->received < now + RECENT_WINDOW)
+			n++;
+		pos = chain_skip(x, s->older, k, UINT64_MAX);
+	}
+	return n;
+}
+
 /* ---- changes of a transaction ---------------------------------------- */
 
-/* Last change first, so an added slot is the last one and heads its bucket. */
+/* Last change first, so an added slot is the last one. */
 static void
 undo(const struct change *c)
 {
-	struct outbox_index *x = c->x;
-	struct slot *s = &x->v[c->at];
-	uint32_t older = s->older;
-
-	if (!c->added) {
-		*s = c->old;
-		s->older = older;
-		return;
-	}
-	assert(c->at == x->n - 1);
-	if (s->initial)
-		*bucket_of(x, s->kind, &s->device) = older;
-	x->n--;
+	if (c->added)
+		slot_remove(c->x, c->at);
+	else
+		replace(c->x, c->at, &c->old);
 }
 
 static void
@@ -256,17 +537,35 @@ tell(void *arg)
 }
 
 static void
-tell_watchers(const struct watcher *w, size_t n, const struct slot *s)
+tell_watchers(const struct watcher *w, size_t n, const struct change *c)
 {
 	struct notice *m;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		m = xmalloc(sizeof(*m));
-		*m = (struct notice){ w[i].fn, w[i].arg, s->id, s->row,
-			(enum entry_state)s->state };
+		*m = (struct notice){ w[i].fn, w[i].arg, c->id, c->row,
+			(enum entry_state)c->now.state };
 		w[i].to.post(w[i].to.to, tell, m);
 	}
+}
+
+/* It is there for all from now on. */
+static void
+settle(const struct change *c)
+{
+	struct outbox_index *x = c->x;
+	const struct slot *s = outbox_index_at(x, c->at);
+	struct slot now;
+
+	if (!c->added)
+		count(&x->counts, &c->old, -1);
+	count(&x->counts, &c->now, 1);
+	if (s == NULL || !s->pending)
+		return;
+	now = *s;
+	now.pending = false;
+	replace(x, c->at, &now);
 }
 
 static void
@@ -281,16 +580,13 @@ change_over(void *arg, bool committed)
 	if (!committed) {
 		undo(c);
 	} else {
-		x->v[c->at].pending = false;
-		if (!c->added)
-			count(&x->counts, &c->old, -1);
-		count(&x->counts, &c->now, 1);
+		settle(c);
 		if (c->added || c->old.state != c->now.state)
 			n = x->n_watchers;
 		memcpy(w, x->watchers, n * sizeof(*w));
 	}
 	pthread_mutex_unlock(&x->lock);
-	tell_watchers(w, n, &c->now);
+	tell_watchers(w, n, c);
 	free(c);
 }
 
@@ -299,121 +595,27 @@ outbox_index_set(
     struct outbox_index *x, struct store_txn *t, const struct outbox_entry *en)
 {
 	struct change *c = xcalloc(1, sizeof(*c));
-	struct slot *s;
 
 	c->x = x;
-	c->now = slot_of(en);
-	c->now.pending = true;
+	c->id = en->id;
+	c->row = en->row;
 	pthread_mutex_lock(&x->lock);
-	if ((s = outbox_index_get(x, en->id)) == NULL) {
+	c->now = slot_of(x, en);
+	c->now.pending = true;
+	c->at = outbox_index_pos(x, en->id);
+	if (c->at == POS_NONE) {
 		c->added = true;
-		slot_add(x, &c->now);
-		s = &x->v[x->n - 1];
+		c->at = slot_add(x, en, &c->now);
 	} else {
-		c->old = *s;
-		c->now.older = s->older;
-		*s = c->now;
+		c->old = *outbox_index_at(x, c->at);
+		/* Its place and its device stay, whatever became of its row. */
+		c->now.id = c->old.id;
+		c->now.device = c->old.device;
+		c->now.older = c->old.older;
+		replace(x, c->at, &c->now);
 	}
-	c->at = (size_t)(s - x->v);
 	pthread_mutex_unlock(&x->lock);
 	store_after(t, change_over, c);
-}
-
-/* ---- what other threads ask ------------------------------------------ */
-
-static int
-peek_id(struct store_txn *t, void *arg, struct err *e)
-{
-	(void)e;
-	*(uint64_t *)arg = store_peek_id(t);
-	return 0;
-}
-
-void
-outbox_count(struct outbox *o, struct outbox_counts *ret)
-{
-	const struct outbox_index *x = &o->index;
-	struct err e = ERR_INIT;
-	uint64_t newest;
-
-	pthread_mutex_lock(&o->index.lock);
-	*ret = x->counts;
-	newest = x->n > 0 ? x->v[x->n - 1].id : 0;
-	pthread_mutex_unlock(&o->index.lock);
-	/* Answers take ids as well.  If the head cannot be read now, the
-	 * newest entry's is the best that is known. */
-	if (store_read(o->store, peek_id, &ret->next_id, &e) == -1)
-		ret->next_id = newest + 1;
-	ret->used_percent = store_used_percent(o->store);
-}
-
-/* A slot that is pending was there before, unless it was added just now: then
- * the read that follows does not find it. */
-size_t
-outbox_index_ids(
-    struct outbox_index *x, uint64_t first, uint64_t *ret, size_t max)
-{
-	size_t i, n = 0;
-
-	pthread_mutex_lock(&x->lock);
-	for (i = lower_bound(x, first); i < x->n && n < max; i++)
-		ret[n++] = x->v[i].id;
-	pthread_mutex_unlock(&x->lock);
-	return n;
-}
-
-static bool
-has_answer(enum entry_state s)
-{
-	return s == ENTRY_ANSWERED || s == ENTRY_DELIVERED ||
-	    s == ENTRY_CONFIRMED;
-}
-
-static bool
-may_leave(struct outbox_index *x, const struct slot *s, unsigned kinds_mask,
-    bool inflight_too)
-{
-	const struct slot *parent;
-
-	if (s->pending || s->held || (kinds_mask & 1u << s->kind) == 0)
-		return false;
-	if (s->state != ENTRY_QUEUED &&
-	    (s->state != ENTRY_INFLIGHT || !inflight_too))
-		return false;
-	if (s->step == 0)
-		return true;
-	parent = outbox_index_get(x, s->parent);
-	return parent != NULL && !parent->pending &&
-	    has_answer((enum entry_state)parent->state);
-}
-
-/* No edge leads back, so what went past in-flight stays out of sight; only a
- * change that is not committed may still be undone. */
-static void
-raise_low(struct outbox_index *x)
-{
-	while (x->low < x->n && x->v[x->low].state > ENTRY_INFLIGHT &&
-	    !x->v[x->low].pending)
-		x->low++;
-}
-
-size_t
-outbox_sendable(struct outbox *o, unsigned kinds_mask, uint64_t after,
-    bool inflight_too, uint64_t *ret, size_t max)
-{
-	struct outbox_index *x = &o->index;
-	size_t i, n = 0;
-
-	if (after == UINT64_MAX)
-		return 0;
-	pthread_mutex_lock(&x->lock);
-	raise_low(x);
-	i = lower_bound(x, after + 1);
-	for (i = i > x->low ? i : x->low; i < x->n && n < max; i++)
-		if (may_leave(x, &x->v[i], kinds_mask, inflight_too))
-			ret[n++] = x->v[i].id;
-	pthread_mutex_unlock(&x->lock);
-	return n;
 }
 
 void

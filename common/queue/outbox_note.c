@@ -3,6 +3,7 @@
 #include "common/queue/outbox_int.h"
 
 struct note_job {
+	struct outbox *o;
 	struct outbox_note *n;
 	void (*done)(struct outbox_note *n, const struct err *e);
 };
@@ -10,9 +11,11 @@ struct note_job {
 static int
 note_run(struct store_txn *t, void *arg, struct err *e)
 {
-	const struct outbox_note *n = ((struct note_job *)arg)->n;
+	const struct note_job *j = arg;
+	const struct outbox_note *n = j->n;
 
-	return outbox_audit(t, n->id, n->event, n->who, n->detail, e);
+	return outbox_audit(
+	    j->o, t, n->id, ENTRY_CMP, n->event, n->who, n->detail, e);
 }
 
 static void
@@ -31,6 +34,6 @@ outbox_note(struct outbox *o, struct outbox_note *n,
 {
 	struct note_job *j = xmalloc(sizeof(*j));
 
-	*j = (struct note_job){ n, done };
+	*j = (struct note_job){ o, n, done };
 	store_submit(o->store, note_run, note_over, j, to);
 }

@@ -25,62 +25,73 @@ struct trouble {
 	struct digest row; /* of ROW, as far as "tx" knows it */
 };
 
-/* An answer and the entry that points to it and would die without it (0: the
- * entry is dead already), or one that is there. */
-struct link {
-	uint64_t answer, entry;
+/* A bit for each id from the watermark on. */
+struct ids {
+	uint64_t *words;
+	uint64_t first, end;
 };
 
+/*
+ * Of a million entries none may cost much while it is walked past: rows go into
+ * the index, all else is a bit.
+ */
 struct survey {
 	struct outbox *o;
 	uint64_t next;	/* the id that should come */
 	uint64_t entry; /* the last one with a row; 0: none */
-	bool octets;	/* its octets are fine */
+	bool octets;	/* its octets are there, or need not be */
 	struct trouble *bad;
 	size_t n_bad, cap_bad;
-	struct link *wanted, *there;
-	size_t n_wanted, n_there, cap_wanted, cap_there;
-	bool *tx; /* slot by slot: "tx" leads to it */
+	struct ids wanted, there; /* answers: pointed to, found */
+	struct ids tx;		  /* entries that "tx" leads to */
 };
 
 static void
 survey_done(struct survey *s)
 {
 	free(s->bad);
-	free(s->wanted);
-	free(s->there);
-	free(s->tx);
+	free(s->wanted.words);
+	free(s->there.words);
+	free(s->tx.words);
 }
 
-static void *
-grow(void *v, size_t n, size_t *cap, size_t size)
+static void
+ids_init(struct ids *x, uint64_t first, uint64_t end)
 {
-	if (n < *cap)
-		return v;
-	*cap = *cap == 0 ? 64 : 2 * *cap;
-	return xrealloc(v, *cap * size);
+	free(x->words);
+	*x = (struct ids){ .first = first, .end = end };
+	x->words = xcalloc((size_t)((end - first) / 64 + 1), sizeof(uint64_t));
+}
+
+static bool
+ids_holds(const struct ids *x, uint64_t id)
+{
+	return id >= x->first && id < x->end;
+}
+
+static void
+ids_add(struct ids *x, uint64_t id)
+{
+	if (ids_holds(x, id))
+		x->words[(id - x->first) / 64] |= UINT64_C(1)
+		    << (id - x->first) % 64;
+}
+
+static bool
+ids_has(const struct ids *x, uint64_t id)
+{
+	return ids_holds(x, id) &&
+	    (x->words[(id - x->first) / 64] >> (id - x->first) % 64 & 1) != 0;
 }
 
 static void
 add_trouble(struct survey *s, enum trouble_kind kind, uint64_t id)
 {
-	s->bad = grow(s->bad, s->n_bad, &s->cap_bad, sizeof(*s->bad));
+	if (s->n_bad == s->cap_bad) {
+		s->cap_bad = s->cap_bad == 0 ? 64 : 2 * s->cap_bad;
+		s->bad = xrealloc(s->bad, s->cap_bad * sizeof(*s->bad));
+	}
 	s->bad[s->n_bad++] = (struct trouble){ .kind = kind, .id = id };
-}
-
-static void
-add_wanted(struct survey *s, uint64_t answer, uint64_t entry)
-{
-	s->wanted =
-	    grow(s->wanted, s->n_wanted, &s->cap_wanted, sizeof(*s->wanted));
-	s->wanted[s->n_wanted++] = (struct link){ answer, entry };
-}
-
-static void
-add_there(struct survey *s, uint64_t answer)
-{
-	s->there = grow(s->there, s->n_there, &s->cap_there, sizeof(*s->there));
-	s->there[s->n_there++] = (struct link){ answer, 0 };
 }
 
 /* ---- the walk over "row" --------------------------------------------- */
@@ -109,24 +120,33 @@ see_entry(struct survey *s, uint64_t id, struct bytes value, bool damaged)
 	}
 	outbox_index_load(&s->o->index, &en);
 	s->entry = id;
-	/* What was buried without its octets is at rest. */
-	s->octets = en.state == ENTRY_DEAD;
-	if (en.answer_value != 0)
-		add_wanted(s, en.answer_value, en.state == ENTRY_DEAD ? 0 : id);
-}
-
-static void
-see_octets(struct survey *s, uint64_t id, struct bytes value, bool damaged)
-{
-	struct outbox_octets x;
-
-	if (s->entry != id || damaged ||
-	    outbox_octets_decode(id, value, &x, NULL, NULL) == -1)
+	/* What was buried without its octets, or pruned, is at rest. */
+	s->octets = en.state == ENTRY_DEAD || en.pruned;
+	ids_add(&s->wanted, en.answer_value);
+	ids_add(&s->wanted, en.late_value);
+	if (!s->octets)
 		return;
-	outbox_octets_done(&x);
-	s->octets = true;
+	/* Nobody misses it; its id was no entry's all the same. */
+	ids_add(&s->there, en.answer_value);
+	ids_add(&s->there, en.late_value);
 }
 
+static bool
+any(struct bytes key, void *arg)
+{
+	(void)key, (void)arg;
+	return true;
+}
+
+static bool
+is_entry(struct bytes key, void *arg)
+{
+	(void)arg;
+	return key.len == STORE_KEY_ID_LEN;
+}
+
+/* Octets and answers are there, or not: they are opened when they are needed,
+ * and who cannot open them lets the entry die. */
 static int
 see_row(struct bytes key, struct bytes value, bool damaged, void *arg,
     struct err *e)
@@ -136,6 +156,9 @@ see_row(struct bytes key, struct bytes value, bool damaged, void *arg,
 
 	(void)e;
 	if (key.len != STORE_KEY_ID_LEN && key.len != OUTBOX_KEY_LEN)
+		return 0;
+	/* No id of ours: a key that was damaged. */
+	if (!ids_holds(&s->wanted, id))
 		return 0;
 	if (id >= s->next) {
 		pass(s, id);
@@ -147,9 +170,9 @@ see_row(struct bytes key, struct bytes value, bool damaged, void *arg,
 	if (key.len == STORE_KEY_ID_LEN)
 		see_entry(s, id, value, damaged);
 	else if (key.p[STORE_KEY_ID_LEN] == PART_OCTETS)
-		see_octets(s, id, value, damaged);
-	else if (!damaged)
-		add_there(s, id);
+		s->octets |= s->entry == id;
+	else
+		ids_add(&s->there, id);
 	return 0;
 }
 
@@ -172,85 +195,106 @@ see_tx(struct bytes key, struct bytes value, bool damaged, void *arg,
 {
 	struct survey *s = arg;
 	struct trouble *bad;
-	struct slot *slot;
 	uint64_t id;
 
 	(void)e;
 	if (damaged || key.len != DIGEST_LEN)
 		return 0;
 	id = store_key_to_id(value);
-	slot = outbox_index_get(&s->o->index, id);
-	if (slot != NULL && memcmp(slot->row.b, key.p, DIGEST_LEN) == 0)
-		s->tx[slot - s->o->index.v] = true;
-	if (slot == NULL && (bad = find_trouble(s, ROW, id)) != NULL)
+	ids_add(&s->tx, id);
+	if (s->n_bad > 0 && (bad = find_trouble(s, ROW, id)) != NULL)
 		memcpy(bad->row.b, key.p, DIGEST_LEN);
 	return 0;
 }
-
-static const struct digest no_row;
 
 static void
 check_tx(struct survey *s)
 {
 	const struct outbox_index *x = &s->o->index;
-	size_t i;
+	const struct slot *v;
+	uint32_t pos;
+	uint64_t id;
 
-	for (i = 0; i < x->n; i++)
-		if (!s->tx[i] && !digest_eq(&x->v[i].row, &no_row))
-			add_trouble(s, TX, x->v[i].id);
+	for (pos = outbox_index_from(x, 0); pos != POS_NONE;
+	     pos = outbox_index_skip(x, pos + 1)) {
+		v = outbox_index_at(x, pos);
+		id = outbox_index_id(x, pos);
+		if (!v->nameless && !v->pruned && !ids_has(&s->tx, id))
+			add_trouble(s, TX, id);
+	}
 }
 
 /* ---- answers --------------------------------------------------------- */
 
-static int
-link_order(const void *a, const void *b)
-{
-	const struct link *x = a, *y = b;
-
-	return x->answer < y->answer ? -1 : x->answer > y->answer;
-}
-
-static bool
-link_has(const struct link *v, size_t n, uint64_t answer)
-{
-	const struct link want = { answer, 0 };
-
-	return n > 0 && bsearch(&want, v, n, sizeof(*v), link_order) != NULL;
-}
-
 /* An id that is missing and that an entry points to was its answer, not an
  * entry. */
 static void
-check_answers(struct survey *s)
+forget_answers(struct survey *s)
 {
 	size_t i, n = 0;
 
-	if (s->n_wanted > 0)
-		qsort(s->wanted, s->n_wanted, sizeof(*s->wanted), link_order);
 	for (i = 0; i < s->n_bad; i++)
-		if (s->bad[i].kind != ROW ||
-		    !link_has(s->wanted, s->n_wanted, s->bad[i].id))
+		if (s->bad[i].kind != ROW || !ids_has(&s->wanted, s->bad[i].id))
 			s->bad[n++] = s->bad[i];
 	s->n_bad = n;
-	for (i = 0; i < s->n_wanted; i++)
-		if (s->wanted[i].entry != 0 &&
-		    !link_has(s->there, s->n_there, s->wanted[i].answer))
-			add_trouble(s, ANSWER, s->wanted[i].entry);
+}
+
+static bool
+answers_missing(const struct survey *s)
+{
+	size_t n = (size_t)((s->wanted.end - s->wanted.first) / 64 + 1), i;
+
+	for (i = 0; i < n; i++)
+		if ((s->wanted.words[i] & ~s->there.words[i]) != 0)
+			return true;
+	return false;
+}
+
+static bool
+is_missing(const struct survey *s, uint64_t answer)
+{
+	return ids_has(&s->wanted, answer) && !ids_has(&s->there, answer);
+}
+
+/* Whose they are stands in the rows alone. */
+static int
+see_owner(struct bytes key, struct bytes value, bool damaged, void *arg,
+    struct err *e)
+{
+	struct survey *s = arg;
+	struct outbox_entry en;
+	uint64_t id = store_key_to_id(key);
+
+	(void)e;
+	if (key.len != STORE_KEY_ID_LEN || damaged ||
+	    outbox_entry_decode(id, value, &en, NULL) == -1)
+		return 0;
+	if (en.state != ENTRY_DEAD && !en.pruned &&
+	    (is_missing(s, en.answer_value) || is_missing(s, en.late_value)))
+		add_trouble(s, ANSWER, id);
+	return 0;
 }
 
 static int
 survey_job(struct store_txn *t, void *arg, struct err *e)
 {
 	struct survey *s = arg;
-	struct bytes all = { NULL, 0 };
+	struct outbox_words w;
 
-	s->next = 1;
-	if (store_walk(t, DB_ROW, all, see_row, s, e) == -1)
+	if (outbox_words_read(t, &w, e) == -1)
+		return -1;
+	s->next = w.watermark;
+	ids_init(&s->wanted, s->next, store_peek_id(t));
+	ids_init(&s->there, s->next, store_peek_id(t));
+	ids_init(&s->tx, s->next, store_peek_id(t));
+	if (store_scan(t, DB_ROW, is_entry, see_row, s, e) == -1)
 		return -1;
 	pass(s, store_peek_id(t));
-	check_answers(s);
-	s->tx = xcalloc(s->o->index.n + 1, sizeof(*s->tx));
-	if (store_walk(t, DB_TX, all, see_tx, s, e) == -1)
+	forget_answers(s);
+	if (answers_missing(s) &&
+	    store_scan(t, DB_ROW, is_entry, see_owner, s, e) == -1)
+		return -1;
+	if (store_scan(t, DB_TX, any, see_tx, s, e) == -1)
 		return -1;
 	check_tx(s);
 	return 0;
@@ -258,32 +302,9 @@ survey_job(struct store_txn *t, void *arg, struct err *e)
 
 /* ---- mending --------------------------------------------------------- */
 
-/* What the octets still tell of an entry without a row. */
-static void
-recover(struct store_txn *t, struct outbox_entry *en)
-{
-	struct buf row AUTO_BUF = { 0 };
-	uint8_t key[OUTBOX_KEY_LEN];
-	struct entry_header h;
-	struct outbox_octets x;
-
-	if (store_get(t, DB_ROW, outbox_key(key, en->id, PART_OCTETS), &row,
-		NULL) != 1 ||
-	    outbox_octets_decode(en->id, buf_bytes(&row), &x, &h, NULL) == -1)
-		return;
-	outbox_octets_done(&x);
-	en->kind = h.kind;
-	en->step = h.step;
-	en->digest = h.digest;
-	en->received = h.received;
-	en->deadline = h.deadline;
-	en->parent = h.parent;
-	en->replaces = h.replaces;
-}
-
 /* No index yet: the walk is repeated after all is mended. */
 static int
-put(struct store_txn *t, const struct outbox_entry *en, const char *reason,
+put(struct survey *s, struct store_txn *t, const struct outbox_entry *en,
     struct err *e)
 {
 	struct buf row AUTO_BUF = { 0 };
@@ -293,46 +314,46 @@ put(struct store_txn *t, const struct outbox_entry *en, const char *reason,
 	if (store_put(t, DB_ROW, outbox_key(key, en->id, PART_ENTRY),
 		buf_bytes(&row), e) == -1)
 		return -1;
-	return outbox_audit(t, en->id, "dead", NULL, reason, e);
+	return outbox_audit(
+	    s->o, t, en->id, en->kind, "dead", NULL, en->reason, e);
 }
 
 static int
-bury(struct store_txn *t, const struct trouble *bad, struct err *e)
+bury(struct survey *s, struct store_txn *t, const struct trouble *bad,
+    struct err *e)
 {
-	struct outbox_entry en = { .id = bad->id,
-		.state = ENTRY_DEAD,
-		.row = bad->row,
-		.changed = clock_now().time };
+	struct outbox_entry en;
 
-	recover(t, &en);
-	entry_text(en.reason, sizeof(en.reason), troubles[bad->kind]);
-	return put(t, &en, en.reason, e);
+	outbox_buried(t, bad->id, &bad->row, troubles[bad->kind], &en);
+	return put(s, t, &en, e);
 }
 
 /* What ended before keeps its end. */
 static int
-kill_entry(struct store_txn *t, const struct trouble *bad, struct err *e)
+kill_entry(struct survey *s, struct store_txn *t, const struct trouble *bad,
+    struct err *e)
 {
 	struct outbox_entry en;
 	int rc;
 
-	if ((rc = outbox_row_get(t, bad->id, &en, e)) != 1)
+	if ((rc = outbox_row_get(s->o, t, bad->id, &en, e)) != 1)
 		return rc;
 	en.state = entry_next(en.state, ENTRY_EV_DIE);
 	if (en.state == ENTRY_NONE)
 		return 0;
 	en.changed = clock_now().time;
 	entry_text(en.reason, sizeof(en.reason), troubles[bad->kind]);
-	return put(t, &en, en.reason, e);
+	return put(s, t, &en, e);
 }
 
 static int
-mend_tx(struct store_txn *t, const struct trouble *bad, struct err *e)
+mend_tx(struct survey *s, struct store_txn *t, const struct trouble *bad,
+    struct err *e)
 {
 	struct outbox_entry en;
 	int rc;
 
-	if ((rc = outbox_row_get(t, bad->id, &en, e)) != 1)
+	if ((rc = outbox_row_get(s->o, t, bad->id, &en, e)) != 1)
 		return rc;
 	return outbox_tx_put(t, &en, e);
 }
@@ -340,18 +361,18 @@ mend_tx(struct store_txn *t, const struct trouble *bad, struct err *e)
 static int
 mend_job(struct store_txn *t, void *arg, struct err *e)
 {
-	static int (*const how[TROUBLE__MAX])(
+	static int (*const how[TROUBLE__MAX])(struct survey * s,
 	    struct store_txn * t, const struct trouble *bad, struct err *e) = {
 		[ROW] = bury,
 		[OCTETS] = kill_entry,
 		[ANSWER] = kill_entry,
 		[TX] = mend_tx,
 	};
-	const struct survey *s = arg;
+	struct survey *s = arg;
 	size_t i;
 
 	for (i = 0; i < s->n_bad; i++)
-		if (how[s->bad[i].kind](t, &s->bad[i], e) == -1)
+		if (how[s->bad[i].kind](s, t, &s->bad[i], e) == -1)
 			return -1;
 	return 0;
 }
@@ -380,6 +401,8 @@ outbox_survey(struct outbox *o, struct err *e)
 	if (s.n_bad == 0)
 		return 0;
 	alarm_all(&s);
+	if (store_read_only(o->store))
+		return 0;
 	outbox_index_reset(&o->index);
 	if (store_submit_wait(o->store, mend_job, &s, e) == -1)
 		return -1;

@@ -6,6 +6,7 @@
  *  store_head.c    the head; what is there against it
  *  store_plain.c   the plain row
  *  store_txn.c     a transaction, and what a job does in it
+ *  store_scan.c    a walk that opens only what is asked for
  *  store_commit.c  the committer and its batches; jobs and reads
  *  store_image.c   a file that is only read, and all that stands in it
  *  store_copy.c    row by row into a new file: upgrade, compact, rekey
@@ -155,6 +156,9 @@ int store_txn_begin(
 void store_txn_abort(struct store_txn *t);
 /* LMDB's part is over, and what was done holds: tells store_after's. */
 void store_txn_held(struct store_txn *t);
+/* Appends what was sealed in v. */
+int store_row_open(const struct store_txn *t, unsigned db, struct bytes key,
+    MDB_val v, struct buf *ret, struct err *e) WARN_UNUSED;
 /* t is over, whatever it returns.  -1: no room, nothing of it holds; any other
  * failure ends the process. */
 int store_txn_commit(struct store_txn *t, struct err *e) WARN_UNUSED;

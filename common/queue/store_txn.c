@@ -154,10 +154,9 @@ store_shut(struct store_txn *t, struct err *e)
 	return -1;
 }
 
-/* Appends what was sealed in v. */
-static int
-row_open(const struct store_txn *t, unsigned db, struct bytes key, MDB_val v,
-    struct buf *ret, struct err *e)
+int
+store_row_open(const struct store_txn *t, unsigned db, struct bytes key,
+    MDB_val v, struct buf *ret, struct err *e)
 {
 	const struct store *s = t->store;
 
@@ -186,7 +185,7 @@ store_get(struct store_txn *t, unsigned db, struct bytes key, struct buf *ret,
 		buf_reset(&t->scratch);
 		ret = &t->scratch;
 	}
-	if (row_open(t, db, key, v, ret, e) == -1)
+	if (store_row_open(t, db, key, v, ret, e) == -1)
 		return err_prefix(e, "store %s: \"%s\"", s->dir, s->names[db]);
 	return 1;
 }
@@ -262,7 +261,7 @@ walk_row(struct store_txn *t, unsigned db, struct bytes key, MDB_val v,
 
 	if (store_is_head(db, key))
 		return 0;
-	damaged = row_open(t, db, key, v, &value, NULL) == -1;
+	damaged = store_row_open(t, db, key, v, &value, NULL) == -1;
 	return fn(key, buf_bytes(&value), damaged, arg, e);
 }
 
