@@ -29,7 +29,7 @@ struct explorer {
 	uint64_t seed;
 	const char *again, *image;
 	size_t only;
-	bool one, first, is_long;
+	bool one, first, forget;
 
 	char dir[64]; /* of this exploration */
 	struct signer *signer;
@@ -40,7 +40,10 @@ struct explorer {
 	struct counts *counts;
 };
 
+/* No state was bad, and not all were looked at: nothing is said of the store. */
+#define EXPLORE_TROUBLE 99
 _Noreturn void explore_die(const struct err *e);
+_Noreturn void explore_stop(const char *why);
 /* malloc'd: in the folder of the exploration, or of the one that was kept. */
 char *explore_path(const struct explorer *x, const char *name);
 

@@ -2,7 +2,7 @@
  * Cuts the power of a scripted run, and looks what is left:
  *
  *   crash_images outbox|ledger [--long] [--seed N] [--jobs N] [--operations N]
- *                              [--random N] [--first]
+ *                              [--random N] [--first] [--forget]
  *   crash_images outbox|ledger --again FOLDER --only STATE [--image FOLDER]
  *
  * Runs crash_script under write_record.so, then rebuilds what the disk may hold
@@ -13,9 +13,10 @@
  * (crash_truth.h).
  *
  * Prints what was wrong by number.  The record of a run in which something was
- * is kept: --again FOLDER --only STATE looks at one state of it once more, with
- * the log of the store; --image leaves it in a folder.  --first ends at the
- * first bad state.  Ends 0 if no state was bad, 1 if one was.
+ * is kept, but for --forget: --again FOLDER --only STATE looks at one state of it
+ * once more, with the log of the store; --image leaves it in a folder.  --first
+ * ends at the first bad state.  Ends 0 if no state was bad, 1 if one was, 99 if
+ * not all could be looked at.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -111,7 +112,15 @@ choose_states(struct explorer *x)
 
 /* ---- life ---------------------------------------------------------------- */
 
-enum { OPT_LONG = 256, OPT_RANDOM, OPT_AGAIN, OPT_ONLY, OPT_IMAGE, OPT_FIRST };
+enum {
+	OPT_LONG = 256,
+	OPT_RANDOM,
+	OPT_AGAIN,
+	OPT_ONLY,
+	OPT_IMAGE,
+	OPT_FIRST,
+	OPT_FORGET
+};
 
 static const struct argp_option options[] = {
 	{ "long", OPT_LONG, NULL, 0, "200 operations, 20000 states by chance",
@@ -121,6 +130,7 @@ static const struct argp_option options[] = {
 	{ "operations", 'n', "N", 0, "of the script (40)", 0 },
 	{ "random", OPT_RANDOM, "N", 0, "states by chance (500)", 0 },
 	{ "first", OPT_FIRST, NULL, 0, "end at the first bad state", 0 },
+	{ "forget", OPT_FORGET, NULL, 0, "keep no record", 0 },
 	{ "again", OPT_AGAIN, "FOLDER", 0, "a record that was kept", 0 },
 	{ "only", OPT_ONLY, "STATE", 0, "look at this one", 0 },
 	{ "image", OPT_IMAGE, "FOLDER", 0, "leave it here, look not", 0 },
@@ -151,6 +161,9 @@ option(int key, char *arg, struct argp_state *as)
 		return 0;
 	case OPT_FIRST:
 		x->first = true;
+		return 0;
+	case OPT_FORGET:
+		x->forget = true;
 		return 0;
 	case OPT_AGAIN:
 		x->again = arg;
@@ -203,11 +216,11 @@ report(struct explorer *x, bool fine, uint64_t ms)
 	printf("figure: bad %zu\n", bad);
 	if (!fine || (seen != x->n && !x->first)) {
 		printf("%zu states were not looked at\n", x->n - seen);
-		return 2;
+		return EXPLORE_TROUBLE;
 	}
-	if (bad == 0) {
+	if (bad == 0 || x->forget) {
 		explore_remove(x->dir);
-		return 0;
+		return bad == 0 ? 0 : 1;
 	}
 	printf("once more: crash_images %s --operations %u --random %zu "
 	       "--seed %llu --again %s --only STATE\n",
@@ -234,7 +247,7 @@ main(int argc, char **argv)
 	x.counts = mmap(NULL, sizeof(*x.counts), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (x.counts == MAP_FAILED)
-		err_die("crash_images: memory");
+		explore_stop("memory");
 	if (x.again == NULL)
 		explore_run(&x);
 	load(&x);

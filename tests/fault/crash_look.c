@@ -103,11 +103,11 @@ see(struct explorer *x, const struct state *s, const char *image, int said)
 		explore_die(&e);
 	if (said != -1 &&
 	    (ftruncate(said, 0) == -1 || lseek(said, 0, SEEK_SET) == -1))
-		err_die("crash_images: what was said");
+		explore_stop("what was said");
 	if ((pid = fork()) == 0)
 		look(x, s, image, said);
 	if (pid == -1 || waitpid(pid, &status, 0) != pid)
-		err_die("crash_images: fork");
+		explore_stop("fork");
 	x->counts->seen++;
 	if (status != 0)
 		tell_bad(x, s, status, said);
@@ -154,7 +154,7 @@ explore_again(struct explorer *x)
 	while (i < x->n && x->states[i].number != x->only)
 		i++;
 	if (i == x->n)
-		err_die("crash_images: no state of this number");
+		explore_stop("no state of this number");
 	printf("state %zu of %zu: event %zu of %zu, %s %zu\n", x->only, x->n,
 	    x->states[i].cut, disk_events(x->disk),
 	    disk_mode_name(x->states[i].mode), x->states[i].which);
@@ -169,7 +169,7 @@ explore_again(struct explorer *x)
 		return 0;
 	}
 	if (mkdtemp(image) == NULL)
-		err_die("crash_images: no folder in /dev/shm");
+		explore_stop("no folder in /dev/shm");
 	snprintf(store, sizeof(store), "%s/image", image);
 	see(x, &x->states[i], store, -1);
 	explore_remove(image);

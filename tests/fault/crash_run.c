@@ -19,7 +19,16 @@ _Noreturn void
 explore_die(const struct err *e)
 {
 	fprintf(stderr, "crash_images: %s\n", e->msg);
-	exit(2);
+	exit(EXPLORE_TROUBLE);
+}
+
+_Noreturn void
+explore_stop(const char *why)
+{
+	struct err e = ERR_INIT;
+
+	(void)err_set(&e, ERR_LOCAL, "%s", why);
+	explore_die(&e);
 }
 
 char *
@@ -42,7 +51,7 @@ save_signer(struct explorer *x)
 	    PEM_write_PrivateKey(f, s->key, NULL, NULL, 0, NULL, NULL) != 1 ||
 	    fclose(f) != 0 || (f = fopen(cert, "w")) == NULL ||
 	    PEM_write_X509(f, s->cert) != 1 || fclose(f) != 0)
-		err_die("crash_images: no keys");
+		explore_stop("no keys");
 }
 
 static void
@@ -55,7 +64,7 @@ prepare(struct explorer *x)
 
 	snprintf(x->dir, sizeof(x->dir), "/dev/shm/waybill-crash-XXXXXX");
 	if (mkdtemp(x->dir) == NULL)
-		err_die("crash_images: no folder in /dev/shm");
+		explore_stop("no folder in /dev/shm");
 	root = explore_path(x, CRASH_ROOT);
 	seal = explore_path(x, CRASH_SEAL);
 	save_signer(x);
@@ -73,7 +82,7 @@ beside(const char *name)
 	char *slash;
 
 	if (n <= 0)
-		err_die("crash_images: where am I?");
+		explore_stop("where am I?");
 	self[n] = '\0';
 	if ((slash = strrchr(self, '/')) != NULL)
 		*slash = '\0';
@@ -110,9 +119,10 @@ explore_run(struct explorer *x)
 	if ((pid = fork()) == 0)
 		script_exec(x);
 	if (pid == -1 || waitpid(pid, &status, 0) != pid)
-		err_die("crash_images: no script");
+		explore_stop("no script");
 	if (status != 0) {
 		printf("the script ended by itself (status %d)\n", status);
+		explore_remove(x->dir);
 		exit(1);
 	}
 }
