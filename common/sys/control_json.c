@@ -3,26 +3,86 @@
 #include <string.h>
 #include "common/base/str.h"
 
+/* The value of a key, still escaped; NULL p if it is not there. */
+static struct bytes
+query_find(const char *query, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (; query != NULL; query = strchr(query, '&')) {
+		query += *query == '&';
+		if (strncmp(query, key, n) == 0 && query[n] == '=')
+			return bytes_of(
+			    query + n + 1, strcspn(query + n + 1, "&"));
+	}
+	return bytes_of(NULL, 0);
+}
+
 uint64_t
 control_query_number(
     const char *query, const char *key, uint64_t max, uint64_t def)
 {
-	size_t n = strlen(key), len;
+	struct bytes v = query_find(query, key);
 	char text[24];
-	uint64_t v;
+	uint64_t n;
 
-	for (; query != NULL; query = strchr(query, '&')) {
-		query += *query == '&';
-		if (strncmp(query, key, n) != 0 || query[n] != '=')
-			continue;
-		len = strcspn(query + n + 1, "&");
-		if (len >= sizeof(text))
-			continue;
-		str_copy(text, len + 1, query + n + 1);
-		if (number_parse(text, 0, max, &v, NULL) == 0)
-			return v;
+	if (v.p == NULL || v.len >= sizeof(text))
+		return def;
+	memcpy(text, v.p, v.len);
+	text[v.len] = '\0';
+	return number_parse(text, 0, max, &n, NULL) == 0 ? n : def;
+}
+
+/* One octet of a query's value; how many it took there, 0: it is none. */
+static size_t
+query_octet(struct bytes v, uint8_t *ret)
+{
+	char hex[3];
+
+	*ret = v.p[0];
+	if (v.p[0] != '%')
+		return 1;
+	if (v.len < 3)
+		return 0;
+	memcpy(hex, v.p + 1, 2);
+	hex[2] = '\0';
+	return hex_parse(hex, ret, 1, NULL) == 0 && *ret != '\0' ? 3 : 0;
+}
+
+int
+control_query_text(
+    const char *query, const char *key, char *ret, size_t size, struct err *e)
+{
+	struct bytes v = query_find(query, key);
+	struct buf text AUTO_BUF = { 0 };
+	uint8_t octet;
+	size_t n;
+
+	if (v.p == NULL)
+		return 0;
+	for (; v.len > 0; v = bytes_of(v.p + n, v.len - n)) {
+		if ((n = query_octet(v, &octet)) == 0)
+			return err_set(e, ERR_INPUT, "%s: no text", key);
+		buf_add(&text, &octet, 1);
 	}
-	return def;
+	if (text.len >= size || !utf8_valid(text.data, text.len))
+		return err_set(
+		    e, ERR_INPUT, "%s: no text of at most %zu", key, size - 1);
+	str_copy(ret, size, buf_cstr(&text));
+	return 1;
+}
+
+void
+control_query_escape(struct buf *out, const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+
+	for (; *text != '\0'; text++)
+		if (strchr(plain, *text) != NULL)
+			buf_add(out, text, 1);
+		else
+			buf_printf(out, "%%%02X", (unsigned char)*text);
 }
 
 json_t *

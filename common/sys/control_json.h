@@ -11,6 +11,13 @@
 uint64_t control_query_number(
     const char *query, const char *key, uint64_t max, uint64_t def);
 
+/* key=TEXT likewise, %XX decoded, into ret of size octets: 1 there, 0 not, -1
+ * too long, or no text. */
+int control_query_text(const char *query, const char *key, char *ret,
+    size_t size, struct err *e) WARN_UNUSED;
+/* Appends text so that it may stand in a query. */
+void control_query_escape(struct buf *out, const char *text);
+
 /* Owned by the caller; null for NULL or "". */
 json_t *json_text(const char *s);
 
