@@ -30,18 +30,21 @@ work_unplace(struct work *w)
 		w->maker->asking--;
 		break;
 	case WORK_SETTLING:
+	case WORK_PARKED:
 	case WORK_STAGE__MAX:
 		break;
 	}
 }
 
-/* Nothing becomes fresh again. */
 void
 work_place(struct work *w, enum work_stage stage)
 {
 	work_unplace(w);
 	w->stage = stage;
-	if (stage == WORK_READY)
+	if (stage == WORK_FRESH) {
+		TAILQ_INSERT_TAIL(&w->asker->fresh, w, place);
+		w->asker->n_fresh++;
+	} else if (stage == WORK_READY)
 		TAILQ_INSERT_TAIL(&w->maker->ready, w, place);
 	else if (stage == WORK_LATE)
 		TAILQ_INSERT_TAIL(&w->maker->late, w, place);
@@ -103,6 +106,7 @@ take_up(const struct ledger_case *is, void *arg)
 
 	w->asker = a;
 	w->id = is->id;
+	w->withdrawn = is->withdrawn;
 	str_copy(w->entry.site, sizeof(w->entry.site), is->site);
 	memcpy(w->entry.epoch, is->epoch, sizeof(w->entry.epoch));
 	w->entry.id = is->site_id;
@@ -263,9 +267,17 @@ static void
 work_look(struct work *w, const struct stamp *now)
 {
 	struct err e = ERR_INIT;
-	int rc = work_judge(w, now, &e);
+	int rc;
 
-	if (rc == -1) {
+	if (!service_sound(&w->asker->masa->service, w->entry.site)) {
+		work_place(w, WORK_PARKED);
+		return;
+	}
+	if (w->withdrawn) {
+		work_refuse(w, "refused", 0, "withdrawn");
+		return;
+	}
+	if ((rc = work_judge(w, now, &e)) == -1) {
 		work_skip(w, &e);
 		return;
 	}
@@ -331,6 +343,38 @@ asker_turn(void *arg)
 	else
 		return;
 	asker_wake(a);
+}
+
+/* ---- what it is told --------------------------------------------------- */
+
+/* One that is no longer sound has its cases parked as their turn comes. */
+void
+asker_standing(struct asker *a, const char *site)
+{
+	struct work *w;
+
+	if (!service_sound(&a->masa->service, site))
+		return;
+	TAILQ_FOREACH(w, &a->all, all)
+	if (w->stage == WORK_PARKED && strcmp(w->entry.site, site) == 0)
+		work_place(w, WORK_FRESH);
+	asker_wake(a);
+}
+
+/* One that is with the ledger learns it there. */
+void
+asker_withdrawn(struct asker *a, uint64_t id)
+{
+	struct work *w;
+
+	TAILQ_FOREACH(w, &a->all, all)
+	if (w->id == id)
+		break;
+	if (w == NULL)
+		return;
+	w->withdrawn = true;
+	if (w->stage != WORK_SETTLING && w->stage != WORK_PARKED)
+		work_refuse(w, "refused", 0, "withdrawn");
 }
 
 /* ---- what is asked of it ----------------------------------------------- */

@@ -22,6 +22,10 @@ int asker_open(struct masa *m, struct asker **ret, struct err *e) WARN_UNUSED;
 void asker_free(struct asker *a);
 /* There are cases that it has not seen. */
 void asker_wake(struct asker *a);
+/* The site has become sound: what was parked is taken up; or is it no longer. */
+void asker_standing(struct asker *a, const char *site);
+/* Its site gave this case up. */
+void asker_withdrawn(struct asker *a, uint64_t id);
 
 struct asker_counts {
 	size_t asking, waiting; /* with a MASA; for their turn or a retry */

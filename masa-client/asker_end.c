@@ -32,6 +32,17 @@ work_stall(struct work *w, const struct err *e)
 	timer_set(w->timer, STALL_MS);
 }
 
+/* The ledger knows better. */
+static void
+unsettled(struct work *w, bool withdrawn)
+{
+	work_drop_job(w);
+	if (withdrawn)
+		work_refuse(w, "refused", 0, "withdrawn");
+	else
+		work_place(w, WORK_PARKED);
+}
+
 static void
 settled(void *arg, const struct err *failed)
 {
@@ -41,6 +52,10 @@ settled(void *arg, const struct err *failed)
 
 	if (failed != NULL) {
 		work_stall(w, failed);
+		return;
+	}
+	if (!x->changed && (x->unsound || x->withdrawn)) {
+		unsettled(w, x->withdrawn);
 		return;
 	}
 	if (x->changed) {
@@ -112,6 +127,7 @@ work_refuse(
 	if (w->job == NULL)
 		w->job = xcalloc(1, sizeof(*w->job));
 	j = w->job;
+	buf_reset(&j->out);
 	if (status != 0)
 		buf_printf(&text, "MASA: %u %s", status, reason);
 	else

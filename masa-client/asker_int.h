@@ -13,6 +13,7 @@ enum work_stage {
 	WORK_LATE,  /* the same, but not before its timer */
 	WORK_ASKING,
 	WORK_SETTLING, /* with the ledger */
+	WORK_PARKED,   /* its site is not known to be sound */
 	WORK_STAGE__MAX
 };
 
@@ -47,6 +48,7 @@ struct work {
 	struct digest device;
 	char serial[CERT_TEXT_MAX];
 	unsigned tries;
+	bool withdrawn;		     /* to be refused */
 	bool unreachable;	     /* the last one did not come to its MASA */
 	char why[LEDGER_REASON_MAX]; /* it came to nothing */
 	struct timer *timer;

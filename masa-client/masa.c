@@ -64,6 +64,22 @@ on_stored(struct service *s, uint64_t id)
 }
 
 static void
+on_withdrawn(struct service *s, uint64_t id)
+{
+	struct masa *m = s->owner;
+
+	asker_withdrawn(m->asker, id);
+}
+
+static void
+on_standing(struct service *s, const char *site)
+{
+	struct masa *m = s->owner;
+
+	asker_standing(m->asker, site);
+}
+
+static void
 on_status(struct service *s, json_t *j)
 {
 	struct masa *m = s->owner;
@@ -75,18 +91,19 @@ on_status(struct service *s, json_t *j)
 }
 
 static void
-get_asking(struct service *s, struct https_req *q)
+get_asking(struct service *s, struct https_req *q, const char *rest)
 {
 	struct masa *m = s->owner;
 	json_t *v = json_array();
 
+	(void)rest;
 	asker_list(m->asker, v);
 	control_json(q, 200, json_pack("{s:o}", "asking", v));
 }
 
 static const struct control_route routes[] = {
-	{ "/v1/asking", get_asking },
-	{ NULL, NULL },
+	{ "/v1/asking", HTTPS_GET, get_asking },
+	{ .path = NULL },
 };
 
 static const struct service_trade trade = {
@@ -94,6 +111,8 @@ static const struct service_trade trade = {
 	.kinds = 1U << ENTRY_VOUCHER,
 	.unwrap = judge_unwrap,
 	.stored = on_stored,
+	.withdrawn = on_withdrawn,
+	.standing = on_standing,
 	.status = on_status,
 	.routes = routes,
 };

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "common/base/log.h"
+#include "ra/unwrap.h"
 
 #define RETRY_MS 5000
 
@@ -47,21 +48,35 @@ work_end(struct work *w)
 	c->n--;
 	work_reset(w);
 	free(w);
+	/* What waited for it may find its certificate now. */
+	for (w = c->first; w != NULL; w = w->next)
+		if (w->stage == WORK_WAITING)
+			w->stage = WORK_VERIFIED;
 	clerk_wake(c);
 }
 
+/* In the order of the cases, each once. */
 static int
 take_up(const struct ledger_case *is, void *arg)
 {
 	struct clerk *c = arg;
-	struct work *w = xcalloc(1, sizeof(*w));
+	struct work *w, **at = &c->first;
 
+	c->seen = is->id;
+	if (!service_sound(&c->ra->service, is->site))
+		return 0;
+	while (*at != NULL && (*at)->is.id < is->id)
+		at = &(*at)->next;
+	if (*at != NULL && (*at)->is.id == is->id)
+		return 0;
+	w = xcalloc(1, sizeof(*w));
 	w->clerk = c;
 	w->is = *is;
-	*c->end = w;
-	c->end = &w->next;
+	w->next = *at;
+	*at = w;
+	if (w->next == NULL)
+		c->end = &w->next;
 	c->n++;
-	c->seen = is->id;
 	return 0;
 }
 
@@ -84,8 +99,6 @@ int
 work_load(struct work *w, struct err *e)
 {
 	struct buf header AUTO_BUF = { 0 }, octets AUTO_BUF = { 0 };
-	AUTO(cmp_msg) outer = NULL;
-	struct bytes inner;
 
 	/* Intake has found all of this well-formed. */
 	if (ledger_get(w->clerk->ra->service.ledger, w->is.id, &w->is, e) !=
@@ -93,9 +106,7 @@ work_load(struct work *w, struct err *e)
 	    load_part(w, LEDGER_HEADER, &header, e) == -1 ||
 	    load_part(w, LEDGER_OCTETS, &octets, e) == -1 ||
 	    entry_header_parse(buf_bytes(&header), &w->h, e) == -1 ||
-	    cmp_parse(buf_bytes(&octets), &outer, e) == -1 ||
-	    cmp_read_nested(outer, &inner, e) == -1 ||
-	    cmp_parse(inner, &w->m, e) == -1)
+	    unwrap_stored(buf_bytes(&octets), &w->m, e) == -1)
 		return -1;
 	if (w->is.state != LEDGER_INTENT)
 		return 0;
@@ -132,7 +143,8 @@ supersede_by(struct work *w)
 	struct work *i;
 
 	for (i = w->clerk->first; i != NULL; i = i->next) {
-		if (i == w || i->stage != WORK_VERIFIED ||
+		if (i == w ||
+		    (i->stage != WORK_VERIFIED && i->stage != WORK_WAITING) ||
 		    strcmp(i->is.site, w->is.site) != 0 ||
 		    !digest_eq(&i->v.device, &w->v.device))
 			continue;
@@ -170,10 +182,12 @@ work_look(struct work *w, const struct stamp *now)
 
 	if (work_load(w, &e) == -1)
 		work_skip(w, &e);
-	else if (w->is.state == LEDGER_DONE)
+	else if (w->is.state != LEDGER_OPEN && w->is.state != LEDGER_INTENT)
 		work_end(w);
 	else if (w->is.state == LEDGER_INTENT)
 		work_resume(w);
+	else if (w->is.withdrawn)
+		work_give_up(w);
 	else if (w->is.step > 0)
 		work_judge_confirm(w);
 	else
@@ -260,6 +274,7 @@ clerk_turn(void *arg)
 {
 	struct clerk *c = arg;
 	struct stamp now = clock_now();
+	uint64_t seen = c->seen;
 	struct err e = ERR_INIT;
 	struct work *w;
 
@@ -277,9 +292,46 @@ clerk_turn(void *arg)
 	else if (c->busy < CLERK_WINDOW &&
 	    (w = clerk_next(c, WORK_VERIFIED)) != NULL)
 		work_grant(w);
-	else
+	else if (c->seen == seen)
 		return;
 	clerk_wake(c);
+}
+
+/* ---- what it is told --------------------------------------------------- */
+
+void
+clerk_look_again(struct clerk *c)
+{
+	c->seen = 0;
+	clerk_wake(c);
+}
+
+void
+clerk_standing(struct clerk *c, const char *site)
+{
+	struct work *w, *next;
+
+	if (service_sound(&c->ra->service, site)) {
+		clerk_look_again(c);
+		return;
+	}
+	for (w = c->first; w != NULL; w = next) {
+		next = w->next;
+		if (w->stage != WORK_BUSY && strcmp(w->is.site, site) == 0)
+			work_end(w);
+	}
+}
+
+/* One that is busy learns it from the ledger. */
+void
+clerk_withdrawn(struct clerk *c, uint64_t id)
+{
+	struct work *w = c->first;
+
+	while (w != NULL && w->is.id != id)
+		w = w->next;
+	if (w != NULL && w->stage != WORK_BUSY)
+		work_again(w);
 }
 
 /* ---- its life ---------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* certConf (RFC 9483 4.1.1): whose certificate it speaks of, and what it says
  * of it. */
 #include "ra/clerk_int.h"
+#include "ra/unwrap.h"
 
 /* What the certConf is held against. */
 struct origin {
@@ -49,22 +50,19 @@ origin_load(struct ra *r, uint64_t id, struct origin *o, struct err *e)
 {
 	struct buf answer AUTO_BUF = { 0 }, cert AUTO_BUF = { 0 };
 	struct buf octets AUTO_BUF = { 0 };
-	AUTO(cmp_msg) outer = NULL;
-	struct bytes inner;
+	struct ledger *l = r->service.ledger;
 
-	if (ledger_get(r->service.ledger, id, &o->is, e) != 1)
+	if (ledger_get(l, id, &o->is, e) != 1)
 		return -1;
-	if (o->is.code != BATCH_ANSWERED || o->is.serial[0] == '\0' ||
+	if (o->is.code != BATCH_ANSWERED || o->is.pruned ||
+	    (o->is.serial[0] == '\0' && o->is.same == 0) ||
 	    o->is.confirm != LEDGER_UNCONFIRMED)
 		return 0;
-	if (ledger_part(r->service.ledger, id, LEDGER_ANSWER, &answer, e) !=
-		1 ||
-	    ledger_part(r->service.ledger, id, LEDGER_CERT, &cert, e) != 1 ||
-	    ledger_part(r->service.ledger, id, LEDGER_OCTETS, &octets, e) !=
-		1 ||
-	    cmp_parse(buf_bytes(&octets), &outer, e) == -1 ||
-	    cmp_read_nested(outer, &inner, e) == -1 ||
-	    cmp_parse(inner, &o->request, e) == -1 ||
+	if (ledger_part(l, id, LEDGER_ANSWER, &answer, e) != 1 ||
+	    ledger_part(l, o->is.same != 0 ? o->is.same : id, LEDGER_CERT,
+		&cert, e) != 1 ||
+	    ledger_part(l, id, LEDGER_OCTETS, &octets, e) != 1 ||
+	    unwrap_stored(buf_bytes(&octets), &o->request, e) == -1 ||
 	    cmp_parse(buf_bytes(&answer), &o->answer, e) == -1 ||
 	    (o->cert = ossl_cert_parse(buf_bytes(&cert), e)) == NULL)
 		return -1;

@@ -27,6 +27,33 @@ work_busy(struct work *w)
 /* ---- answering --------------------------------------------------------- */
 
 static void
+refuse_tx(struct work *w)
+{
+	struct err e = ERR_INIT;
+
+	w->v.in_body = false;
+	w->serial[0] = '\0';
+	w->settle.same = 0;
+	buf_reset(&w->answer);
+	buf_reset(&w->cert);
+	err_fail(&e, ERR_POLICY, CMP_TRANSACTION_ID_IN_USE,
+	    "RFC 9483 5.1: the transactionID is in use");
+	work_refuse(w, "refused", &e);
+}
+
+/* The ledger knows better. */
+static void
+unsettled(struct work *w)
+{
+	if (w->settle.unsound)
+		work_end(w);
+	else if (w->settle.tx_in_use)
+		refuse_tx(w);
+	else
+		work_again(w);
+}
+
+static void
 settled(void *arg, const struct err *failed)
 {
 	struct ledger_settle *x = arg;
@@ -38,7 +65,7 @@ settled(void *arg, const struct err *failed)
 		return;
 	}
 	if (!x->changed) {
-		work_again(w);
+		unsettled(w);
 		return;
 	}
 	log_event(LOG_INFO, "entry.answered", "site", "%s", x->site, "id", "%s",
@@ -65,6 +92,8 @@ work_settle(struct work *w, enum batch_code code, const char *event)
 		/* After an intent they are stored, and are not judged again. */
 		.facts = w->is.state == LEDGER_OPEN ? &w->v.facts : NULL,
 		.device = w->v.serial[0] != '\0' ? w->v.serial : NULL,
+		.same = w->settle.same,
+		.tx = w->settle.tx,
 		.parent = w->settle.parent,
 		.confirm = w->settle.confirm,
 		.confirm_reason = w->settle.confirm_reason,
@@ -86,6 +115,15 @@ work_refuse(struct work *w, const char *event, const struct err *why)
 		work_stall(w, &e);
 	else
 		work_settle(w, BATCH_REFUSED, event);
+}
+
+void
+work_give_up(struct work *w)
+{
+	struct err why = ERR_INIT;
+
+	err_fail(&why, ERR_POLICY, CMP_BAD_REQUEST, "withdrawn");
+	work_refuse(w, "refused", &why);
 }
 
 void
@@ -133,7 +171,6 @@ intended(void *arg, const struct err *failed)
 {
 	struct ledger_intend *x = arg;
 	struct work *w = x->user;
-	struct err e = ERR_INIT;
 
 	if (failed != NULL) {
 		work_stall(w, failed);
@@ -145,14 +182,14 @@ intended(void *arg, const struct err *failed)
 		work_sign(w);
 		return;
 	case LEDGER_TX_IN_USE:
-		w->v.in_body = false;
-		w->serial[0] = '\0';
-		err_fail(&e, ERR_POLICY, CMP_TRANSACTION_ID_IN_USE,
-		    "RFC 9483 5.1: the transactionID is in use");
-		work_refuse(w, "refused", &e);
+		refuse_tx(w);
 		return;
+	case LEDGER_GIVEN_UP:
 	case LEDGER_NOT_OPEN:
 		work_again(w);
+		return;
+	case LEDGER_UNSOUND:
+		work_end(w);
 		return;
 	}
 }
@@ -188,8 +225,8 @@ grant_build(struct work *w, struct err *e)
 	return 0;
 }
 
-void
-work_grant(struct work *w)
+static void
+work_intend(struct work *w)
 {
 	struct err e = ERR_INIT;
 
@@ -197,6 +234,7 @@ work_grant(struct work *w)
 		work_stall(w, &e);
 		return;
 	}
+	w->same = same_key(w->is.site, &w->v.device, &w->v.request.tmpl);
 	w->intend = (struct ledger_intend){
 		.id = w->is.id,
 		.tx = judge_tx(w->m, &w->v.spki),
@@ -205,11 +243,55 @@ work_grant(struct work *w)
 		.facts = &w->v.facts,
 		.device = w->v.serial,
 		.serial = w->serial,
+		.same = &w->same,
 		.user = w,
 	};
 	work_busy(w);
 	ledger_intend(
 	    w->clerk->ra->service.ledger, &w->intend, intended, work_poster(w));
+}
+
+/* In a new message, the certificate that the case `id` was answered with. */
+static void
+work_give_same(struct work *w, uint64_t id)
+{
+	struct err e = ERR_INIT;
+	AUTO(X509) cert = ossl_cert_parse(buf_bytes(&w->cert), &e);
+
+	if (cert == NULL ||
+	    answer_issued(&w->clerk->ra->answers, w->m, cert, &w->answer, &e) ==
+		-1) {
+		e.kind = ERR_LOCAL;
+		work_stall(w, &e);
+		return;
+	}
+	buf_reset(&w->cert); /* it is that case's */
+	cert_serial_hex(cert, w->serial, sizeof(w->serial));
+	w->settle.same = id;
+	w->settle.tx = judge_tx(w->m, &w->v.spki);
+	work_settle(w, BATCH_ANSWERED, "same-key");
+}
+
+void
+work_grant(struct work *w)
+{
+	struct err e = ERR_INIT;
+	uint64_t id = 0;
+
+	switch (work_find_same(w, &id, &e)) {
+	case SAME_NONE:
+		work_intend(w);
+		return;
+	case SAME_FOUND:
+		work_give_same(w, id);
+		return;
+	case SAME_COMING:
+		w->stage = WORK_WAITING;
+		return;
+	case SAME_FAILED:
+		work_stall(w, &e);
+		return;
+	}
 }
 
 static int

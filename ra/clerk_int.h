@@ -7,6 +7,8 @@
 enum work_stage {
 	WORK_NEW,      /* not looked at, or to be looked at again */
 	WORK_VERIFIED, /* to be granted when its turn comes */
+	WORK_WAITING,  /* the same, but another case is about to get the
+			  certificate for the same thing */
 	WORK_BUSY      /* with the ledger or the CA child */
 };
 
@@ -21,6 +23,7 @@ struct work {
 	struct buf tbs, unsigned_cert, cert, answer;
 	struct ledger_intend intend;
 	struct ledger_settle settle;
+	struct digest same; /* of the intent */
 	char reason[LEDGER_REASON_MAX], serial[LEDGER_SERIAL_MAX];
 };
 
@@ -45,12 +48,27 @@ void work_end(struct work *w);
 /* Ends the case: the refusal in `why`, or a certificate, or a confirmation. */
 void work_refuse(struct work *w, const char *event, const struct err *why);
 void work_issue(struct work *w, struct bytes signature);
+/* The same for what its site withdrew. */
+void work_give_up(struct work *w);
 void work_confirm(
     struct work *w, uint64_t parent, const struct cmp_certconf *c);
 /* Writes down what shall be issued, then has it signed. */
 void work_grant(struct work *w);
 /* Has the intent that is in the ledger signed. */
 void work_resume(struct work *w);
+
+/* clerk_same.c: DESIGN 7, the same key pair in a new transaction. */
+enum same {
+	SAME_NONE,   /* it is to be granted */
+	SAME_FOUND,  /* *ret_id's certificate, in w->cert, is the answer */
+	SAME_COMING, /* another case's will be */
+	SAME_FAILED
+};
+enum same work_find_same(struct work *w, uint64_t *ret_id, struct err *e);
+/* Names what is asked: site, device with its profile, and template, in which the
+ * key is. */
+struct digest same_key(
+    const char *site, const struct digest *device, const struct digest *tmpl);
 
 /* clerk_confirm.c: judges and ends a certConf. */
 void work_judge_confirm(struct work *w);

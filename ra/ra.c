@@ -4,6 +4,7 @@
 #include "common/pki/certfacts.h"
 #include "common/service/control_api.h"
 #include "ra/clerk.h"
+#include "ra/prove.h"
 #include "ra/unwrap.h"
 
 /* ---- configuration ----------------------------------------------------- */
@@ -75,6 +76,31 @@ on_stored(struct service *s, uint64_t id)
 	clerk_wake(r->clerk);
 }
 
+static void
+on_withdrawn(struct service *s, uint64_t id)
+{
+	struct ra *r = s->owner;
+
+	clerk_withdrawn(r->clerk, id);
+}
+
+static void
+on_reopened(struct service *s, uint64_t id)
+{
+	struct ra *r = s->owner;
+
+	(void)id;
+	clerk_look_again(r->clerk);
+}
+
+static void
+on_standing(struct service *s, const char *site)
+{
+	struct ra *r = s->owner;
+
+	clerk_standing(r->clerk, site);
+}
+
 /* DESIGN 13: parse first, swap whole, else keep the old one. */
 static void
 on_reload(struct service *s)
@@ -126,17 +152,18 @@ add_certificate(
 }
 
 static void
-get_issued(struct service *s, struct https_req *q)
+get_issued(struct service *s, struct https_req *q, const char *rest)
 {
 	static const struct control_list issued = { "issued", is_issued,
 		add_certificate };
 
+	(void)rest;
 	control_reply_list(s, q, &issued);
 }
 
 static const struct control_route routes[] = {
-	{ "/v1/issued", get_issued },
-	{ NULL, NULL },
+	{ "/v1/issued", HTTPS_GET, get_issued },
+	{ .path = NULL },
 };
 
 static const struct service_trade trade = {
@@ -144,6 +171,11 @@ static const struct service_trade trade = {
 	.kinds = 1U << ENTRY_CMP,
 	.unwrap = unwrap_cmp,
 	.stored = on_stored,
+	.withdrawn = on_withdrawn,
+	.reopened = on_reopened,
+	.standing = on_standing,
+	.prove = prove_answer,
+	.resolve = prove_certificate,
 	.reload = on_reload,
 	.status = on_status,
 	.routes = routes,

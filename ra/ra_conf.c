@@ -64,6 +64,13 @@ const struct conf_item ra_conf_table[] = {
 	    .off = OFF(deny_list),
 	    .def = "",
 	    .help = "devices that are refused" },
+	{ .key = "same-key-window",
+	    .type = CONF_DUR,
+	    .off = OFF(same_key),
+	    .def = "30d",
+	    .max = 36500ULL * 86400000,
+	    .help = "how long a device that asks for the same again is given "
+		    "the certificate that it has; 0s: never" },
 	{ .key = "ca",
 	    .type = CONF_MAP,
 	    .off = OFF(ca),

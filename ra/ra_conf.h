@@ -12,6 +12,7 @@ struct ra_conf {
 	struct service_conf service;
 	char *deny_list;
 	struct conf_list vendors; /* struct ra_vendor */
+	uint64_t same_key;	  /* milliseconds */
 	struct {
 		int kind;
 		char *key, *certificate, *organization;

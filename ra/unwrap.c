@@ -67,3 +67,15 @@ unwrap_cmp(const struct entry_header *h, X509 *registrar, struct bytes octets,
 	buf_add(ret, inner.p, inner.len);
 	return 0;
 }
+
+int
+unwrap_stored(struct bytes octets, struct cmp_msg **ret, struct err *e)
+{
+	AUTO(cmp_msg) outer = NULL;
+	struct bytes inner;
+
+	if (cmp_parse(octets, &outer, e) == -1 ||
+	    cmp_read_nested(outer, &inner, e) == -1)
+		return -1;
+	return cmp_parse(inner, ret, e);
+}

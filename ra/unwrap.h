@@ -16,4 +16,8 @@ int unwrap_cmp(const struct entry_header *h, X509 *registrar,
     struct bytes octets, struct buf *ret, enum batch_code *ret_code,
     struct err *e) WARN_UNUSED;
 
+/* The device's message out of octets that were unwrapped before. */
+int unwrap_stored(
+    struct bytes octets, struct cmp_msg **ret, struct err *e) WARN_UNUSED;
+
 #endif

@@ -2,8 +2,10 @@
 
 #include <string.h>
 #include "common/base/log.h"
-#include "common/link/frame.h"
+#include "common/service/intake_int.h"
 #include "common/service/pulls.h"
+#include "common/service/standings.h"
+#include "common/service/words.h"
 
 #define RETRY_AFTER  30 /* seconds, for what is not the peer's to change */
 /* Entries are taken up to here; what is left is for their answers. */
@@ -11,9 +13,8 @@
 
 /* ---- refusals ---------------------------------------------------------- */
 
-/* What cannot be told by a signed batch, since nobody authentic asked. */
-static void
-nack(struct wire_req *req, uint64_t tag, const char *event,
+void
+intake_nack(struct wire_req *req, uint64_t tag, const char *event,
     enum log_level level, const struct err *e)
 {
 	struct buf out AUTO_BUF = { 0 };
@@ -23,9 +24,8 @@ nack(struct wire_req *req, uint64_t tag, const char *event,
 	wire_reply(req, buf_bytes(&out));
 }
 
-/* Every frame speaks for the site of its pipe, or for nobody. */
-static int
-check_site(const struct wire_req *req, const char *site, struct err *e)
+int
+intake_check_site(const struct wire_req *req, const char *site, struct err *e)
 {
 	if (strcmp(site, wire_site(req)) == 0)
 		return 0;
@@ -42,29 +42,24 @@ struct greeting {
 	struct wire_req *req;
 	uint64_t tag;
 	struct frame_hello h;
+	unsigned version; /* spoken from here on */
 	struct ledger_hello x;
 };
 
 /* DESIGN 7, rollback: whoever finds the other ahead of its own memory has been
- * rolled back.  What follows from it comes with `ra recover`. */
+ * rolled back. */
 static void
-hello_compare(const struct greeting *g)
+hello_alarms(const struct greeting *g)
 {
-	static const uint8_t unknown[ENTRY_EPOCH_LEN];
-	const uint8_t *ours = ledger_epoch(g->service->ledger);
 	const struct ledger_site *s = &g->x.known;
 
-	if (memcmp(g->h.service_epoch, unknown, sizeof(unknown)) == 0)
-		return;
-	if (memcmp(g->h.service_epoch, ours, ENTRY_EPOCH_LEN) != 0)
-		log_event(LOG_ALARM, "link.unknown-epoch", "site", "%s",
-		    g->h.site, "reason", "%s",
-		    "the site knows us in an epoch that we do not", NULL);
-	else if (g->h.service_seq > s->seq)
+	if (g->x.suspended)
 		log_event(LOG_ALARM, "link.rolled-back", "site", "%s",
-		    g->h.site, "their-seq", "%llu",
-		    (unsigned long long)g->h.service_seq, "our-seq", "%llu",
-		    (unsigned long long)s->seq, NULL);
+		    g->h.site, "reason", "%s", s->why, NULL);
+	else if (s->standing != LEDGER_SOUND)
+		log_event(LOG_WARN, "site.unsound", "site", "%s", g->h.site,
+		    "standing", "%s", ledger_standing_name(s->standing),
+		    "reason", "%s", s->why, NULL);
 	if (g->h.site_next_id <= s->highest)
 		log_event(LOG_ALARM, "link.site-rolled-back", "site", "%s",
 		    g->h.site, "next-id", "%llu",
@@ -84,6 +79,9 @@ hello_welcome(struct greeting *g, struct err *e)
 	w.site_next_id = g->x.known.highest + 1;
 	w.time = clock_now().time;
 	w.credit = 32;
+	w.version_low = w.version_high = g->version;
+	w.recover = g->x.known.standing == LEDGER_RECOVERING;
+	memset(&w.audit, 0, sizeof(w.audit));
 	if (frame_hello(
 		FRAME_WELCOME, g->tag, &w, g->service->signer, &out, e) == -1)
 		return -1;
@@ -98,15 +96,19 @@ hello_known(void *arg, const struct err *failed)
 	struct greeting *g = x->user;
 	struct err e = ERR_INIT;
 
-	if (failed == NULL)
-		hello_compare(g);
+	if (failed == NULL) {
+		hello_alarms(g);
+		service_heard(
+		    g->service, g->h.site, x->known.standing == LEDGER_SOUND);
+	}
 	if (failed != NULL)
-		nack(g->req, g->tag, "ledger.failed", LOG_ERROR, failed);
+		intake_nack(g->req, g->tag, "ledger.failed", LOG_ERROR, failed);
 	else if (hello_welcome(g, &e) == -1)
-		nack(g->req, g->tag, "link.welcome-failed", LOG_ALARM, &e);
+		intake_nack(
+		    g->req, g->tag, "link.welcome-failed", LOG_ALARM, &e);
 	else
 		log_event(LOG_INFO, "link.hello", "site", "%s", g->h.site,
-		    "seq", "%llu", (unsigned long long)g->x.known.seq, NULL);
+		    "seq", "%llu", (unsigned long long)x->known.seq, NULL);
 	free(g);
 }
 
@@ -117,7 +119,7 @@ hello_check(struct service *s, const struct wire_req *req,
 	X509 *cert;
 
 	if (frame_hello_parse(f->u.hello.body, ret, e) == -1 ||
-	    check_site(req, ret->site, e) == -1)
+	    intake_check_site(req, ret->site, e) == -1)
 		return -1;
 	if (strcmp(ret->service, s->conf->name) != 0)
 		return err_set(e, ERR_INPUT, "hello: for service %s, we are %s",
@@ -134,8 +136,9 @@ take_hello(struct service *s, struct wire_req *req, const struct frame *f)
 	struct greeting *g = xcalloc(1, sizeof(*g));
 	struct err e = ERR_INIT;
 
-	if (hello_check(s, req, f, &g->h, &e) == -1) {
-		nack(req, f->tag, "link.hello-refused", LOG_ALARM, &e);
+	if (hello_check(s, req, f, &g->h, &e) == -1 ||
+	    frame_version(&g->h, &g->version, &e) == -1) {
+		intake_nack(req, f->tag, "link.hello-refused", LOG_ALARM, &e);
 		free(g);
 		return;
 	}
@@ -144,6 +147,10 @@ take_hello(struct service *s, struct wire_req *req, const struct frame *f)
 	g->tag = f->tag;
 	g->x.site = g->h.site;
 	memcpy(g->x.epoch, g->h.site_epoch, sizeof(g->x.epoch));
+	memcpy(
+	    g->x.service_epoch, g->h.service_epoch, sizeof(g->x.service_epoch));
+	g->x.service_seq = g->h.service_seq;
+	g->x.audit = g->h.audit;
 	g->x.user = g;
 	ledger_hello(s->ledger, &g->x, hello_known, loop_poster(s->loop));
 }
@@ -168,7 +175,7 @@ put_end(
 	struct ledger_batch *b = (struct ledger_batch *)told;
 
 	if (failed != NULL)
-		nack(p->req, p->tag, "ledger.failed", LOG_ERROR, failed);
+		intake_nack(p->req, p->tag, "ledger.failed", LOG_ERROR, failed);
 	else
 		pulls_reply_stored(p->req, p->tag, told);
 	ledger_batch_done(b);
@@ -187,14 +194,35 @@ put_log(const struct put *p, enum log_level level, const char *event,
 }
 
 static void
+put_stored(struct put *p)
+{
+	struct ledger_receive *x = &p->receive;
+	struct service *s = p->service;
+
+	if (x->suspended) {
+		log_event(LOG_ALARM, "site.audit-goes-back", "site", "%s",
+		    p->h.site, NULL);
+		service_heard(s, p->h.site, false);
+	}
+	if (x->withdrawn != 0)
+		s->trade->withdrawn(s, x->withdrawn);
+	if (!words_kind(p->h.kind))
+		s->trade->stored(s, x->id);
+}
+
+static void
 put_received(void *arg, const struct err *failed)
 {
 	struct ledger_receive *x = arg;
 	struct put *p = x->user;
+	struct err e = ERR_INIT;
 
-	if (failed == NULL && x->met == LEDGER_NEW) {
+	if (failed == NULL && x->met == LEDGER_NOT_NOW) {
+		err_set(&e, ERR_RETRY, "entry: its site is not sound");
+		failed = &e;
+	} else if (failed == NULL && x->met == LEDGER_NEW) {
 		put_log(p, LOG_INFO, "entry.seen", "new");
-		p->service->trade->stored(p->service, x->id);
+		put_stored(p);
 	} else if (failed == NULL && x->met == LEDGER_AGAIN) {
 		put_log(p, LOG_INFO, "entry.seen", "again");
 	} else if (failed == NULL) {
@@ -212,12 +240,43 @@ put_refused(void *arg, const struct err *failed)
 {
 	struct ledger_refuse *x = arg;
 	struct put *p = x->user;
+	struct err e = ERR_INIT;
 
+	if (failed == NULL && x->not_now) {
+		err_set(&e, ERR_RETRY, "entry: its site is not sound");
+		failed = &e;
+	}
 	put_log(p, LOG_WARN, batch_code_name(x->code), p->reason);
 	put_end(p, &x->told, failed);
 }
 
-/* Whose word the header is. */
+X509 *
+intake_authentic(struct service *s, const struct wire_req *req,
+    struct bytes header, struct bytes sig, struct entry_header *ret,
+    struct err *e)
+{
+	X509 *cert;
+
+	if (entry_header_parse(header, ret, e) == -1 ||
+	    intake_check_site(req, ret->site, e) == -1 ||
+	    (cert = sites_find(s->sites, ret->site, &ret->signer, e)) == NULL ||
+	    sign_check(cert, ENTRY_LABEL, header, sig, e) == -1)
+		return NULL;
+	return cert;
+}
+
+/* Its memory and ours may differ, or they do. */
+static int
+check_sound(const struct service *s, const char *site, struct err *e)
+{
+	if (service_sound(s, site))
+		return 0;
+	return err_set(e, ERR_RETRY, "site %s: %s", site,
+	    standings_heard(s->standings, site)
+		? "suspended: waybill ra recover"
+		: "no HELLO since we started");
+}
+
 static X509 *
 put_authentic(struct service *s, const struct wire_req *req,
     const struct frame *f, struct entry_header *ret, struct err *e)
@@ -226,11 +285,9 @@ put_authentic(struct service *s, const struct wire_req *req,
 	X509 *cert;
 	int rc;
 
-	if (entry_header_parse(f->u.put.header, ret, e) == -1 ||
-	    check_site(req, ret->site, e) == -1 ||
-	    (cert = sites_find(s->sites, ret->site, &ret->signer, e)) == NULL ||
-	    sign_check(cert, ENTRY_LABEL, f->u.put.header, f->u.put.sig, e) ==
-		-1)
+	if ((cert = intake_authentic(
+		 s, req, f->u.put.header, f->u.put.sig, ret, e)) == NULL ||
+	    check_sound(s, ret->site, e) == -1)
 		return NULL;
 	if (ledger_used_percent(s->ledger) >= FULL_PERCENT) {
 		err_set(e, ERR_RETRY, "entry: the ledger is full");
@@ -247,6 +304,13 @@ put_authentic(struct service *s, const struct wire_req *req,
 	return cert;
 }
 
+struct digest
+intake_once(const struct entry_header *h, struct bytes device)
+{
+	return words_kind(h->kind) ? words_once(h, device)
+				   : entry_once(h->kind, device);
+}
+
 static void
 put_store(struct put *p, const struct frame *f, struct bytes inner)
 {
@@ -257,7 +321,7 @@ put_store(struct put *p, const struct frame *f, struct bytes inner)
 		.header = f->u.put.header,
 		.sig = f->u.put.sig,
 		.octets = f->u.put.octets,
-		.once = entry_once(p->h.kind, inner),
+		.once = intake_once(&p->h, inner),
 		.user = p,
 	};
 	ledger_receive(
@@ -269,9 +333,9 @@ static void
 put_nack(struct put *p, const struct err *e)
 {
 	if (e->kind == ERR_RETRY)
-		nack(p->req, p->tag, "entry.later", LOG_WARN, e);
+		intake_nack(p->req, p->tag, "entry.later", LOG_WARN, e);
 	else
-		nack(p->req, p->tag, "entry.refused", LOG_ALARM, e);
+		intake_nack(p->req, p->tag, "entry.refused", LOG_ALARM, e);
 	free(p);
 }
 
@@ -290,12 +354,18 @@ put_refuse(struct put *p, enum batch_code code, const struct err *e)
 	ledger_refuse(s->ledger, &p->refuse, put_refused, loop_poster(s->loop));
 }
 
-/* DECISIONS 1: what the device signed, out of what its registrar sent. */
-static int
-put_unwrap(const struct service *s, const struct entry_header *h, X509 *cert,
+int
+intake_unwrap(const struct service *s, const struct entry_header *h, X509 *cert,
     struct bytes octets, struct buf *ret, enum batch_code *ret_code,
     struct err *e)
 {
+	if (words_kind(h->kind)) {
+		*ret_code = BATCH_BAD_SCHEMA;
+		if (words_check(h, octets, e) == -1)
+			return -1;
+		buf_add(ret, octets.p, octets.len);
+		return 0;
+	}
 	*ret_code = BATCH_NOT_AUTHORISED;
 	if ((s->trade->kinds & (1U << h->kind)) == 0)
 		return err_set(e, ERR_POLICY, "entry: kind %s is not ours",
@@ -317,8 +387,8 @@ take_put(struct service *s, struct wire_req *req, const struct frame *f)
 	p->tag = f->tag;
 	if ((cert = put_authentic(s, req, f, &p->h, &e)) == NULL) {
 		put_nack(p, &e);
-	} else if (put_unwrap(s, &p->h, cert, f->u.put.octets, &device, &code,
-		       &e) == 0) {
+	} else if (intake_unwrap(s, &p->h, cert, f->u.put.octets, &device,
+		       &code, &e) == 0) {
 		put_store(p, f, buf_bytes(&device));
 	} else if (e.kind == ERR_LOCAL || e.kind == ERR_RETRY) {
 		put_nack(p, &e);
@@ -334,14 +404,15 @@ take_pull(struct service *s, struct wire_req *req, const struct frame *f)
 {
 	struct err e = ERR_INIT;
 
-	if (check_site(req, f->u.pull.site, &e) == -1)
-		nack(req, f->tag, "link.pull-refused", LOG_WARN, &e);
+	if (intake_check_site(req, f->u.pull.site, &e) == -1 ||
+	    check_sound(s, f->u.pull.site, &e) == -1)
+		intake_nack(req, f->tag, "link.pull-refused", LOG_WARN, &e);
 	else
 		pulls_add(s->pulls, req, f);
 }
 
-static void
-reply_ping(struct wire_req *req, uint64_t tag)
+void
+intake_ping(struct wire_req *req, uint64_t tag)
 {
 	struct buf out AUTO_BUF = { 0 };
 
@@ -361,11 +432,19 @@ got_noted(void *arg, const struct err *failed)
 {
 	struct ledger_got *x = arg;
 	struct got *g = x->user;
+	struct err e = ERR_INIT;
 
+	if (failed == NULL && x->recovered)
+		log_event(LOG_WARN, "site.recovered", "site", "%s", g->site,
+		    "seq", "%llu", (unsigned long long)x->upto, NULL);
+	if (failed == NULL && x->ignored) {
+		err_set(&e, ERR_RETRY, "site %s: suspended", g->site);
+		failed = &e;
+	}
 	if (failed != NULL)
-		nack(g->req, g->tag, "ledger.failed", LOG_ERROR, failed);
+		intake_nack(g->req, g->tag, "ledger.failed", LOG_ERROR, failed);
 	else
-		reply_ping(g->req, g->tag);
+		intake_ping(g->req, g->tag);
 	free(g);
 }
 
@@ -375,8 +454,8 @@ take_got(struct service *s, struct wire_req *req, const struct frame *f)
 	struct err e = ERR_INIT;
 	struct got *g;
 
-	if (check_site(req, f->u.got.site, &e) == -1) {
-		nack(req, f->tag, "link.got-refused", LOG_WARN, &e);
+	if (intake_check_site(req, f->u.got.site, &e) == -1) {
+		intake_nack(req, f->tag, "link.got-refused", LOG_WARN, &e);
 		return;
 	}
 	g = xcalloc(1, sizeof(*g));
@@ -393,7 +472,7 @@ static void
 take_ping(struct service *s, struct wire_req *req, const struct frame *f)
 {
 	(void)s;
-	reply_ping(req, f->tag);
+	intake_ping(req, f->tag);
 }
 
 /* ---- any frame --------------------------------------------------------- */
@@ -406,6 +485,7 @@ static void (*const takers[FRAME_TYPE__MAX])(
 	[FRAME_PULL] = take_pull,
 	[FRAME_GOT] = take_got,
 	[FRAME_PING] = take_ping,
+	[FRAME_EVIDENCE] = intake_evidence,
 };
 
 void
@@ -416,13 +496,13 @@ intake_request(struct wire_req *req, void *arg)
 	struct service *s = arg;
 
 	if (frame_parse(wire_body(req), &f, &e) == -1) {
-		nack(req, 0, "link.bad-frame", LOG_ALARM, &e);
+		intake_nack(req, 0, "link.bad-frame", LOG_ALARM, &e);
 		return;
 	}
 	if (takers[f.type] == NULL) {
 		err_set(&e, ERR_INPUT, "frame: %s is not a site's",
 		    frame_type_name(f.type));
-		nack(req, f.tag, "link.bad-frame", LOG_ALARM, &e);
+		intake_nack(req, f.tag, "link.bad-frame", LOG_ALARM, &e);
 		return;
 	}
 	takers[f.type](s, req, &f);

@@ -43,6 +43,9 @@ enum ledger_state {
 	LEDGER_OPEN = 1, /* stored, nothing decided */
 	LEDGER_INTENT,	 /* a certificate is meant to exist: no way back */
 	LEDGER_DONE,	 /* answered */
+	LEDGER_UNKNOWN, /* it had left its site, and we forgot what became of it:
+			    neither judged nor issued until somebody who knows
+			    says so */
 	LEDGER_STATE__MAX
 };
 const char *ledger_state_name(enum ledger_state s);
@@ -76,17 +79,23 @@ struct ledger_case {
 	uint64_t parent;		/* the case it confirms; 0: none */
 	enum ledger_confirm confirm;
 	char confirm_reason[LEDGER_REASON_MAX];
+	bool withdrawn; /* its site gave it up */
+	bool pruned;	/* its octets and its answer are no longer kept */
+	uint64_t same;	/* the case whose certificate it was given; 0: none */
 };
 
 /* 1 found, 0 absent, -1. */
 int ledger_get(struct ledger *l, uint64_t id, struct ledger_case *ret,
     struct err *e) WARN_UNUSED;
 /* Cases in id order from first, at most max, until fn returns non-zero;
- * ledger_list_open: only those without an answer.  fn reads nothing. */
+ * ledger_list_open: only those open or intended; ledger_list_unknown: only
+ * those.  fn reads nothing. */
 typedef int (*ledger_visit)(const struct ledger_case *c, void *arg);
 int ledger_list(struct ledger *l, uint64_t first, size_t max, ledger_visit fn,
     void *arg, struct err *e) WARN_UNUSED;
 int ledger_list_open(struct ledger *l, uint64_t first, size_t max,
+    ledger_visit fn, void *arg, struct err *e) WARN_UNUSED;
+int ledger_list_unknown(struct ledger *l, uint64_t first, size_t max,
     ledger_visit fn, void *arg, struct err *e) WARN_UNUSED;
 
 /* A case's octets.  What it has not is empty. */
@@ -112,14 +121,38 @@ int ledger_find_entry(struct ledger *l, const char *site,
     const uint8_t epoch[ENTRY_EPOCH_LEN], uint64_t site_id, uint64_t *ret,
     struct err *e) WARN_UNUSED;
 
+/* The newest case that was meant to get, or has, a certificate for the same
+ * thing asked (ledger_intend.same): the same. */
+int ledger_find_same(struct ledger *l, const struct digest *same, uint64_t *ret,
+    struct err *e) WARN_UNUSED;
+
+/* DESIGN 7, rollback. */
+enum ledger_standing {
+	LEDGER_SOUND = 1,
+	LEDGER_SUSPENDED,  /* it knows more of us than we do: nothing of it is
+			     taken or decided */
+	LEDGER_RECOVERING, /* the same, but it is asked what it knows */
+	LEDGER_STANDING__MAX
+};
+const char *ledger_standing_name(enum ledger_standing s);
+
 /* What is known of a site: 1, 0 if it never said HELLO, -1. */
 struct ledger_site {
+	char name[ENTRY_NAME_MAX];
 	uint8_t epoch[ENTRY_EPOCH_LEN]; /* of its last HELLO */
-	uint64_t seq;	  /* last batch made for it in this epoch */
-	uint64_t got;	  /* highest it acknowledged */
-	uint64_t highest; /* highest id of its entries seen */
+	uint64_t seq;	    /* last batch made for it in this epoch */
+	uint64_t got;	    /* highest it acknowledged */
+	uint64_t highest;   /* highest id of its entries seen */
+	uint64_t audit_seq; /* of its last checkpoint, 0: none */
+	enum ledger_standing standing;
+	char why[LEDGER_REASON_MAX]; /* unless sound */
+	uint64_t since;		     /* seconds since 1970 */
 };
 int ledger_site(struct ledger *l, const char *site, struct ledger_site *ret,
+    struct err *e) WARN_UNUSED;
+/* By name, until fn returns non-zero; fn reads nothing. */
+int ledger_list_sites(struct ledger *l,
+    int (*fn)(const struct ledger_site *s, void *arg), void *arg,
     struct err *e) WARN_UNUSED;
 
 /* A stored batch, octet for octet, with the answers of its items. */
@@ -131,9 +164,8 @@ struct ledger_batch {
 };
 void ledger_batch_done(struct ledger_batch *b);
 
-/* Batches after `since` in order, at most max, while they fit into `octets`
- * with 64 octets each and 16 an answer for their frame.  ret is an array of
- * the caller's. */
+/* Batches after `since` in order, at most max, while they fit into `octets` of
+ * a frame; the first one always.  ret is an array of the caller's. */
 int ledger_batches(struct ledger *l, const char *site,
     const uint8_t epoch[ENTRY_EPOCH_LEN], uint64_t since, size_t octets,
     struct ledger_batch *ret, size_t max, size_t *ret_n,
@@ -141,31 +173,55 @@ int ledger_batches(struct ledger *l, const char *site,
 
 int ledger_audit(struct ledger *l, uint64_t id, size_t max, audit_visit fn,
     void *arg, struct err *e) WARN_UNUSED;
+/* As audit_page, audit_verify; the head. */
+int ledger_audit_page(struct ledger *l, uint64_t first, size_t max,
+    audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
 int ledger_audit_verify(
     struct ledger *l, uint64_t *ret_records, struct err *e) WARN_UNUSED;
+int ledger_audit_head(
+    struct ledger *l, struct store_audit *ret, struct err *e) WARN_UNUSED;
+
+/* store_read_only and store_backup of its store. */
+bool ledger_read_only(const struct ledger *l);
+void ledger_backup(struct ledger *l, struct store_backup *b,
+    void (*done)(struct store_backup *b, const struct err *e), struct post to);
 
 /* ---- writing ----------------------------------------------------------- */
 
 typedef void (*ledger_done)(void *x, const struct err *e);
 
-/* The site's epoch, from a verified HELLO. */
+/*
+ * A verified HELLO.  A site that holds batches which we do not remember to have
+ * made, or knows us in an epoch that is not ours, has seen a future of ours
+ * that is lost: it is suspended.
+ */
 struct ledger_hello {
 	const char *site;
 	uint8_t epoch[ENTRY_EPOCH_LEN];
+	/* How it knows us; zeros: not at all. */
+	uint8_t service_epoch[ENTRY_EPOCH_LEN];
+	uint64_t service_seq;
+	struct digest audit; /* its audit head; zeros: not told */
 	/* out */
 	struct ledger_site known;
+	bool suspended; /* by this HELLO */
 	struct ledger *ledger;
 	void *user;
 };
 void ledger_hello(
     struct ledger *l, struct ledger_hello *x, ledger_done done, struct post to);
 
-/* An authentic entry with its receipt. */
+/*
+ * An authentic entry with its receipt.  One of kind withdraw or audit is the
+ * site's own word (words.h): it is done and answered in the same commit, and
+ * its batch holds the answer alone.
+ */
 enum ledger_met {
 	LEDGER_NEW,	  /* stored now */
 	LEDGER_AGAIN,	  /* this site sent it before; the answer goes along */
 	LEDGER_ELSEWHERE, /* another site did: conflict */
-	LEDGER_ID_REUSED  /* the site's id stands for other octets: conflict */
+	LEDGER_ID_REUSED, /* the site's id stands for other octets: conflict */
+	LEDGER_NOT_NOW	  /* the site is not sound: nothing is kept or told */
 };
 struct ledger_receive {
 	const struct entry_header *h;
@@ -175,7 +231,9 @@ struct ledger_receive {
 	enum ledger_met met;
 	uint64_t id;			 /* of the case */
 	char first_site[ENTRY_NAME_MAX]; /* who sent that case first */
-	struct ledger_batch told;	 /* owned by the caller */
+	uint64_t withdrawn; /* the case that a withdrawal gave up; 0: none */
+	bool suspended;	    /* its site, by a checkpoint that goes back */
+	struct ledger_batch told; /* owned by the caller */
 	struct ledger *ledger;
 	void *user;
 };
@@ -188,6 +246,7 @@ struct ledger_refuse {
 	enum batch_code code;
 	const char *reason;
 	/* out */
+	bool not_now;		  /* the site is not sound: nothing is told */
 	struct ledger_batch told; /* owned by the caller */
 	struct ledger *ledger;
 	void *user;
@@ -202,11 +261,14 @@ struct ledger_intend {
 	struct bytes tbs, unsigned_cert;
 	const struct facts *facts;
 	const char *device, *serial;
+	const struct digest *same; /* names what is asked; NULL: nothing */
 	/* out */
 	enum ledger_intended {
 		LEDGER_INTENDED,
 		LEDGER_TX_IN_USE, /* another case has this transaction */
-		LEDGER_NOT_OPEN	  /* has an intent or an answer already */
+		LEDGER_NOT_OPEN,  /* has an intent or an answer already */
+		LEDGER_GIVEN_UP,  /* withdrawn: it is to be refused */
+		LEDGER_UNSOUND	  /* its site is not sound */
 	} is;
 	struct ledger *ledger;
 	void *user;
@@ -214,7 +276,11 @@ struct ledger_intend {
 void ledger_intend(struct ledger *l, struct ledger_intend *x, ledger_done done,
     struct post to);
 
-/* The one answer of a case, and the batch that tells it. */
+/*
+ * The one answer of a case, and the batch that tells it; if the site is not
+ * sound, it is told when it has recovered.  What was withdrawn is only refused,
+ * unless there is an intent: then the certificate counts as rejected.
+ */
 struct ledger_settle {
 	uint64_t id;
 	enum batch_code code; /* BATCH_ANSWERED or BATCH_REFUSED */
@@ -228,8 +294,15 @@ struct ledger_settle {
 	uint64_t parent;	   /* certConf: the case it speaks of, or 0 */
 	enum ledger_confirm confirm;
 	const char *confirm_reason;
+	/* The certificate of another case is the answer: that case, and the
+	 * transaction, as in ledger_intend. */
+	uint64_t same; /* 0: none */
+	struct digest tx;
 	/* out */
-	bool changed; /* false: it was answered, or had an intent */
+	bool changed;	/* false: it was answered, or had an intent */
+	bool unsound;	/* false, since its site is not sound */
+	bool withdrawn; /* false, since it was withdrawn */
+	bool tx_in_use; /* false, since another case has this transaction */
 	char site[ENTRY_NAME_MAX];
 	struct ledger *ledger;
 	void *user;
@@ -237,15 +310,114 @@ struct ledger_settle {
 void ledger_settle(struct ledger *l, struct ledger_settle *x, ledger_done done,
     struct post to);
 
-/* The site has committed all batches up to this one. */
+/* The site has committed all batches up to this one.  From one that is
+ * recovering it is its last word: it is sound again, batches go on from there,
+ * and what it has no answer to is told anew. */
 struct ledger_got {
 	const char *site;
 	uint64_t upto;
+	/* out */
+	bool recovered, ignored; /* ignored: it is suspended */
 	struct ledger *ledger;
 	void *user;
 };
 void ledger_got(
     struct ledger *l, struct ledger_got *x, ledger_done done, struct post to);
+
+/* From suspended to recovering. */
+struct ledger_recover {
+	const char *site;
+	const char *who; /* for the audit trail */
+	/* out */
+	bool known;		  /* it said HELLO once */
+	enum ledger_standing was; /* only LEDGER_SUSPENDED changes */
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_recover(struct ledger *l, struct ledger_recover *x,
+    ledger_done done, struct post to);
+
+/* What an answer proves that we signed once.  Borrowed. */
+struct ledger_proof {
+	enum batch_code code; /* BATCH_ANSWERED, BATCH_REFUSED; 0: nothing */
+	struct bytes answer, cert;
+	const char *reason, *device, *serial; /* "" if none */
+	bool has_names; /* tx and same, as in ledger_intend */
+	struct digest tx, same;
+	/* What a certConf said of the header's parent. */
+	enum ledger_confirm confirm;
+	const char *confirm_reason;
+};
+
+/*
+ * While a site is recovering: an authentic entry that had left it.  Proof ends
+ * the case with that answer; without it, it becomes unknown, or open if
+ * `repeatable`.  An intent of ours stays: it can make no other certificate.
+ */
+struct ledger_evidence {
+	const struct entry_header *h;
+	struct bytes header, sig, octets;
+	struct digest once;
+	bool repeatable; /* to decide it twice does no harm */
+	bool answered;	 /* the site has an answer */
+	struct ledger_proof proof;
+	/* out */
+	enum ledger_learnt {
+		LEDGER_LEARNT,	     /* a case is what it proves */
+		LEDGER_KNOWN,	     /* nothing new */
+		LEDGER_DOUBTED,	     /* nobody knows: unknown, or open */
+		LEDGER_CONTRADICTED, /* we know it otherwise: an alarm */
+		LEDGER_NOT_ASKED     /* it is not recovering */
+	} is;
+	uint64_t id; /* of the case; 0: none */
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_evidence(struct ledger *l, struct ledger_evidence *x,
+    ledger_done done, struct post to);
+
+/* Somebody knows what became of an unknown case: with a proof it is done, with
+ * none it is open again. */
+struct ledger_resolve {
+	uint64_t id;
+	struct ledger_proof proof; /* code 0: it was not issued */
+	const char *who, *why;
+	/* out */
+	bool changed; /* false: it is not unknown */
+	char site[ENTRY_NAME_MAX];
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_resolve(struct ledger *l, struct ledger_resolve *x,
+    ledger_done done, struct post to);
+
+/*
+ * DESIGN 7, retention.  Dropped are octets and answers of cases whose time has
+ * come, and batches that their site has got.  Once-keys, cases and certificates
+ * stay for ever.  Looks at `rows` rows from where it stopped last; writes
+ * nothing if nothing is due, and nothing at a clock below rtc.
+ */
+struct ledger_keep {
+	uint64_t after_certificate; /* seconds after the certificate's end */
+	uint64_t others;	    /* seconds after any other answer */
+	uint64_t batches;	    /* seconds after they were made */
+};
+struct ledger_prune {
+	struct ledger_keep keep;
+	size_t rows;
+	uint64_t now; /* 0: by the clock */
+	/* out */
+	size_t cases, batches; /* dropped */
+	struct ledger *ledger;
+	void *user;
+};
+/* Reads on this thread; false: nothing was due, done will not be called. */
+bool ledger_prune(
+    struct ledger *l, struct ledger_prune *x, ledger_done done, struct post to);
+
+/* Writes down that it is at least this late, for the next start, if that is
+ * news of an hour.  Only what a disciplined clock says. */
+void ledger_floor(struct ledger *l, uint64_t seconds);
 
 /* The same, waiting; for tests and start-up, never on a loop. */
 int ledger_hello_wait(
@@ -256,5 +428,15 @@ int ledger_intend_wait(
     struct ledger *l, struct ledger_intend *x, struct err *e) WARN_UNUSED;
 int ledger_settle_wait(
     struct ledger *l, struct ledger_settle *x, struct err *e) WARN_UNUSED;
+int ledger_got_wait(
+    struct ledger *l, struct ledger_got *x, struct err *e) WARN_UNUSED;
+int ledger_recover_wait(
+    struct ledger *l, struct ledger_recover *x, struct err *e) WARN_UNUSED;
+int ledger_evidence_wait(
+    struct ledger *l, struct ledger_evidence *x, struct err *e) WARN_UNUSED;
+int ledger_resolve_wait(
+    struct ledger *l, struct ledger_resolve *x, struct err *e) WARN_UNUSED;
+int ledger_prune_wait(
+    struct ledger *l, struct ledger_prune *x, struct err *e) WARN_UNUSED;
 
 #endif

@@ -5,6 +5,9 @@
 #include "common/queue/store.h"
 #include "common/service/ledger.h"
 
+#define LEDGER_VERSION 2 /* of the rows */
+extern const struct store_upgrade ledger_upgrades[];
+
 enum ledger_db {
 	DB_CASE,   /* id: the changing part */
 	DB_OCTETS, /* id | part: what never changes once written */
@@ -16,10 +19,14 @@ enum ledger_db {
 };
 
 enum index_word {
-	INDEX_ENTRY = 'e', /* site, epoch and the site's id */
-	INDEX_ONCE = 'o',  /* once-key: every case there ever was */
-	INDEX_OPEN = 'p',  /* id: without an answer */
-	INDEX_TX = 't'	   /* transaction and signer: with an intent */
+	INDEX_ENTRY = 'e',  /* site, epoch and the site's id */
+	INDEX_ONCE = 'o',   /* once-key: every case there ever was */
+	INDEX_GIVEN = 'g',  /* as INDEX_ENTRY: withdrawn before it came */
+	INDEX_LATER = 'l',  /* id: answered, to be told after recovery */
+	INDEX_OPEN = 'p',   /* id: open or intended */
+	INDEX_SAME = 's',   /* what is asked: the newest with an intent */
+	INDEX_TX = 't',	    /* transaction and signer: with an intent */
+	INDEX_UNKNOWN = 'u' /* id: nobody knows */
 };
 
 struct row_key {
@@ -36,8 +43,11 @@ row_key(const struct row_key *k)
 struct row_key key_case(uint64_t id);
 struct row_key key_part(uint64_t id, enum ledger_part part);
 struct row_key key_index(enum index_word w, const struct digest *d);
-struct row_key key_open(uint64_t id);
-struct row_key key_entry(const char *site, const uint8_t *epoch, uint64_t id);
+/* INDEX_LATER, INDEX_OPEN, INDEX_UNKNOWN. */
+struct row_key key_of_id(enum index_word w, uint64_t id);
+/* INDEX_ENTRY, INDEX_GIVEN. */
+struct row_key key_entry(
+    enum index_word w, const char *site, const uint8_t *epoch, uint64_t id);
 struct row_key key_site(const char *site);
 struct row_key key_reach(const char *site, const uint8_t *epoch);
 struct row_key key_batch(const char *site, const uint8_t *epoch, uint64_t seq);
@@ -49,10 +59,27 @@ void case_encode(const struct ledger_case *c, struct buf *out);
 int case_decode(
     struct bytes row, struct ledger_case *ret, struct err *e) WARN_UNUSED;
 
-/* ledger_site without its epoch, and the site's audit head last seen. */
+/* A site, as it is whatever its epoch. */
+struct site_row {
+	uint8_t epoch[ENTRY_EPOCH_LEN];
+	enum ledger_standing standing;
+	char why[LEDGER_REASON_MAX];
+	uint64_t since;
+	/* The epoch of ours by which it knew us when it was suspended: until it
+	 * has heard of the present one, it may say so again. */
+	uint8_t knew[ENTRY_EPOCH_LEN];
+};
+void site_row_encode(const struct site_row *s, struct buf *out);
+int site_row_decode(
+    struct bytes row, struct site_row *ret, struct err *e) WARN_UNUSED;
+
+/* How far a site's epoch has come, its audit head last seen, and its last
+ * checkpoint: the entry's id, and what it said. */
 struct reach {
 	uint64_t seq, got, highest;
 	struct digest audit;
+	uint64_t check_id, check_seq;
+	struct digest check_hash;
 };
 void reach_encode(const struct reach *r, struct buf *out);
 int reach_decode(

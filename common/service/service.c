@@ -8,12 +8,57 @@
 #include "common/pki/certfacts.h"
 #include "common/service/control_api.h"
 #include "common/service/intake.h"
+#include "common/service/keeper.h"
 #include "common/service/pulls.h"
+#include "common/service/standings.h"
 #include "common/sys/daemon.h"
 
 #define CONTROL_BODY_MAX LIMIT_SERVICE_BODY
 #define CONTEXTS_SPARE	 16
 #define CONTEXTS_MAX	 1024
+
+/* ---- proofs ------------------------------------------------------------ */
+
+void
+service_proof_done(struct service_proof *p)
+{
+	buf_done(&p->answer);
+	buf_done(&p->cert);
+	*p = (struct service_proof){ 0 };
+}
+
+struct ledger_proof
+service_proof_get(const struct service_proof *p)
+{
+	return (struct ledger_proof){
+		.code = p->code,
+		.answer = buf_bytes(&p->answer),
+		.cert = buf_bytes(&p->cert),
+		.reason = p->reason,
+		.device = p->device,
+		.serial = p->serial,
+		.has_names = p->has_names,
+		.tx = p->tx,
+		.same = p->same,
+		.confirm = p->confirm,
+		.confirm_reason = p->confirm_reason,
+	};
+}
+
+/* ---- sites ------------------------------------------------------------- */
+
+bool
+service_sound(const struct service *s, const char *site)
+{
+	return standings_sound(s->standings, site);
+}
+
+void
+service_heard(struct service *s, const char *site, bool sound)
+{
+	if (standings_set(s->standings, site, sound))
+		s->trade->standing(s, site);
+}
 
 /* ---- keys and trust ---------------------------------------------------- */
 
@@ -109,7 +154,9 @@ service_open(struct service *s, struct err *e)
 	s->started = clock_mono_ms();
 	if ((s->loop = loop_new(e)) == NULL || open_ledger(s, e) == -1)
 		return -1;
+	s->standings = standings_new();
 	s->pulls = pulls_new(s);
+	s->keeper = keeper_new(s);
 	return loop_signal(s->loop, SIGHUP, on_hangup, s, e);
 }
 
@@ -179,6 +226,8 @@ service_close(struct service *s)
 	wire_close(STEAL(s->wire));
 	https_close(STEAL(s->control));
 	ledger_close(STEAL(s->ledger));
+	keeper_free(STEAL(s->keeper));
+	standings_free(STEAL(s->standings));
 }
 
 void

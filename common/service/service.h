@@ -15,13 +15,34 @@
 #include "common/sys/https.h"
 
 struct pulls;
+struct keeper;
+struct standings;
 struct service;
 
-/* One path of the control socket besides those that every service has. */
+/* One path of the control socket.  rest: what follows a path that ends in
+ * '/'. */
 struct control_route {
 	const char *path;
-	void (*get)(struct service *s, struct https_req *q);
+	enum https_method method;
+	void (*run)(struct service *s, struct https_req *q, const char *rest);
 };
+
+/* What an answer proves that we signed once: a ledger_proof that owns what is
+ * in it.  Empty it with {0}. */
+struct service_proof {
+	enum batch_code code; /* 0: nothing */
+	struct buf answer, cert;
+	char reason[LEDGER_REASON_MAX], device[CERT_TEXT_MAX];
+	char serial[LEDGER_SERIAL_MAX];
+	bool has_names;
+	struct digest tx, same;
+	enum ledger_confirm confirm;
+	char confirm_reason[LEDGER_REASON_MAX];
+};
+void service_proof_done(struct service_proof *p);
+#define AUTO_PROOF __attribute__((cleanup(service_proof_done)))
+/* Borrows from p. */
+struct ledger_proof service_proof_get(const struct service_proof *p);
 
 struct service_trade {
 	const char *program; /* "ra": first word of its events */
@@ -39,6 +60,27 @@ struct service_trade {
 
 	/* A new case is in the ledger. */
 	void (*stored)(struct service *s, uint64_t id);
+	/* A case was given up by its site, or is open again. */
+	void (*withdrawn)(struct service *s, uint64_t id);
+	void (*reopened)(struct service *s, uint64_t id);
+	/* The site has become sound, or is it no longer: service_sound. */
+	void (*standing)(struct service *s, const char *site);
+	/*
+	 * What this answer proves, which a site shows for the entry with these
+	 * octets of its device; empty: it has none.  A code of 0 if it is not
+	 * ours.  NULL: to decide an entry twice does no harm, nothing has to be
+	 * proven.
+	 */
+	void (*prove)(struct service *s, const struct entry_header *h,
+	    struct bytes device, struct bytes answer,
+	    struct service_proof *ret);
+	/*
+	 * The certificate (base64 of its DER) that somebody says was issued for
+	 * an unknown case: checked and made the answer.  -1 with the reason.  NULL: there are
+	 * none.
+	 */
+	int (*resolve)(struct service *s, const struct ledger_case *c,
+	    const char *certificate, struct service_proof *ret, struct err *e);
 	/* SIGHUP, after the sites were forgotten. */
 	void (*reload)(struct service *s);
 	/* Its own words for /v1/status. */
@@ -56,7 +98,9 @@ struct service {
 	struct sites *sites;
 	struct loop *loop;
 	struct ledger *ledger;
+	struct standings *standings;
 	struct pulls *pulls;
+	struct keeper *keeper;
 	struct wire_server *wire;
 	struct https *control;
 	uint64_t started; /* monotonic milliseconds */
@@ -78,6 +122,11 @@ int service_run(struct service *s, struct err *e) WARN_UNUSED;
 void service_close(struct service *s);
 /* After the program's own parts; frees loop and keys. */
 void service_done(struct service *s);
+
+/* Whether anything of this site may be decided. */
+bool service_sound(const struct service *s, const char *site);
+/* What its HELLO showed. */
+void service_heard(struct service *s, const char *site, bool sound);
 
 /* Trouble of ours with no way on: says it and ends the loop, so that main ends
  * with a failure and whoever supervises us starts anew from the ledger. */

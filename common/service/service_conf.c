@@ -67,6 +67,30 @@ const struct conf_item service_control_table[] = {
 	{ .key = NULL },
 };
 
+const struct conf_item service_retention_table[] = {
+	{ .key = "certificates",
+	    .type = CONF_DUR,
+	    .off = OFF(retention.certificates) - OFF(retention),
+	    .def = "30d",
+	    .max = 36500ULL * 86400000,
+	    .help = "answers with a certificate, after that has ended" },
+	{ .key = "others",
+	    .type = CONF_DUR,
+	    .off = OFF(retention.others) - OFF(retention),
+	    .def = "400d",
+	    .min = 86400000ULL,
+	    .max = 36500ULL * 86400000,
+	    .help = "any other answer, refusals above all" },
+	{ .key = "batches",
+	    .type = CONF_DUR,
+	    .off = OFF(retention.batches) - OFF(retention),
+	    .def = "30d",
+	    .min = 3600000,
+	    .max = 36500ULL * 86400000,
+	    .help = "batches that their site has acknowledged" },
+	{ .key = NULL },
+};
+
 /* Sites are read again, whoever comes; all else was read. */
 void
 service_conf_sandbox(const struct service_conf *c, struct sandbox *ret)

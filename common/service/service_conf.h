@@ -23,6 +23,9 @@ struct service_conf {
 	struct {
 		char *socket;
 	} control;
+	struct {
+		uint64_t certificates, others, batches; /* milliseconds */
+	} retention;
 };
 
 /* What every service needs once it is open; programs add to it.  The paths are
@@ -33,6 +36,7 @@ extern const struct conf_item service_link_table[];
 extern const struct conf_item service_ipc_table[];
 extern const struct conf_item service_store_table[];
 extern const struct conf_item service_control_table[];
+extern const struct conf_item service_retention_table[];
 
 /* clang-format off: rows of a table, as in the tables themselves. */
 /* The items of a service_conf that stands at `at` in the program's struct. */
@@ -83,6 +87,12 @@ extern const struct conf_item service_control_table[];
 		    .off = (at) + offsetof(struct service_conf, store), \
 		    .sub = service_store_table, \
 		    .help = "the ledger" }, \
+	    { .key = "retention", \
+		    .type = CONF_MAP, \
+		    .off = (at) + offsetof(struct service_conf, retention), \
+		    .def = "", \
+		    .sub = service_retention_table, \
+		    .help = "how long answers are kept" }, \
 	{ \
 		.key = "control", .type = CONF_MAP, \
 		.off = (at) + offsetof(struct service_conf, control), \
