@@ -100,16 +100,22 @@ outbox_new(const struct outbox_conf *c)
 	return o;
 }
 
+void
+outbox_store_conf(struct store_conf *ret)
+{
+	ret->databases = databases;
+	ret->version = OUTBOX_VERSION;
+	ret->upgrades = outbox_upgrades;
+	ret->tolerant = true; /* the survey finds and buries what is missing */
+}
+
 int
 outbox_open(const struct outbox_conf *c, struct outbox **ret, struct err *e)
 {
 	AUTO(outbox) o = outbox_new(c);
 	struct store_conf sc = c->store;
 
-	sc.databases = databases;
-	sc.version = OUTBOX_VERSION;
-	sc.upgrades = outbox_upgrades;
-	sc.tolerant = true; /* the survey finds and buries what is missing */
+	outbox_store_conf(&sc);
 	if (store_open(&sc, &o->store, e) == -1 ||
 	    (!store_read_only(o->store) &&
 		store_submit_wait(o->store, make_words, NULL, e) == -1) ||

@@ -35,6 +35,9 @@ struct outbox_conf {
 	 * device, all kinds together, of a vendor, and in all. */
 	unsigned per_device_hour, per_device_open, per_vendor_open, open;
 };
+/* What the store of any outbox has: databases, version, upgrades.  For who
+ * looks at one, or copies it, without opening the outbox. */
+void outbox_store_conf(struct store_conf *ret);
 
 /*
  * Opens, walks all ids (memory indexes are rebuilt; a missing or damaged row
@@ -430,7 +433,7 @@ size_t outbox_sendable(struct outbox *o, unsigned kinds_mask, uint64_t after,
     bool inflight_too, uint64_t *ret, size_t max);
 
 /* fn(arg, id, row, state) is posted to `to` after every commit that changed an
- * entry's state.  At most 16 watchers. */
+ * entry's state, or released what was held.  At most 16 watchers. */
 typedef void (*outbox_watch_fn)(
     void *arg, uint64_t id, const struct digest *row, enum entry_state state);
 void outbox_watch(

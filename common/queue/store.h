@@ -62,8 +62,9 @@ struct store_conf {
 					  ones are added at the end only */
 	uint64_t map_size;	      /* may be another than last time */
 	bool tolerant; /* a wrong number of rows is an alarm and taken over with
-			  the next commit, not ERR_DAMAGE: for who finds and
-			  buries the missing ones itself */
+			  the next commit, not ERR_DAMAGE, and copies may lack
+			  what does not open: for who finds and buries the
+			  missing ones itself */
 	/* The file of the seal secret, from which the sealing key is derived by
 	 * HKDF with the label "waybill-store/1": then `key` is not looked at,
 	 * and a rekey that was interrupted is finished.  NULL: the key. */
@@ -233,10 +234,15 @@ void store_backup(struct store *s, struct store_backup *b,
  * What follows is for commands, and needs the whole store for itself: ERR_LOCAL
  * while it is open.  All take long with a large store.
  *
- * Reads all of the file (NULL: the store's own), changes nothing.  0 and a
- * report without trouble: sound.  ERR_DAMAGE with the first trouble in its
- * words; of the report what was read until then.  Another file than the
- * store's own may be read while the store is open.
+ * fn in a read transaction of the file (NULL: the store's own), which is not
+ * changed and may be of an older version.  Another file than the store's own
+ * may be looked at while the store is open.
+ */
+int store_look(const struct store_conf *c, const char *file, store_job fn,
+    void *arg, struct err *e) WARN_UNUSED;
+/*
+ * Reads all of it.  0 and a report without trouble: sound.  ERR_DAMAGE with the
+ * first trouble in its words; of the report what was read until then.
  */
 int store_check(const struct store_conf *c, const char *file,
     struct store_report *ret, struct err *e) WARN_UNUSED;
@@ -252,7 +258,7 @@ int store_restore(const struct store_conf *c, const char *file,
     const char *name, store_prepare prepare, void *arg,
     struct store_report *ret, struct err *e) WARN_UNUSED;
 /* Copied without what is empty, and put in place.  Rows that do not open stay
- * behind; ret counts them. */
+ * behind if the store is tolerant, and ret counts them; else ERR_DAMAGE. */
 int store_compact(
     const struct store_conf *c, uint64_t *ret_lost, struct err *e) WARN_UNUSED;
 /*

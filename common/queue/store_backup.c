@@ -8,7 +8,6 @@
 #include "common/base/file.h"
 
 #define NAME_MAX_LEN 40
-#define COPY_OCTETS  ((size_t)1024 * 1024)
 
 static int
 check_name(const char *name, struct err *e)
@@ -239,42 +238,6 @@ store_sweep(const char *dir)
 	rmdir(next);
 }
 
-static int
-pour(int from, int to, const char *name, struct err *e)
-{
-	AUTO(void) mem = xmalloc(COPY_OCTETS);
-	ssize_t n, put, w;
-
-	while ((n = read(from, mem, COPY_OCTETS)) > 0)
-		for (put = 0; put < n; put += w)
-			if ((w = write(to, (char *)mem + put,
-				 (size_t)(n - put))) == -1)
-				return err_errno(e, kind_of(errno), "%s", name);
-	if (n == -1)
-		return err_errno(e, ERR_LOCAL, "%s: read", name);
-	if (fsync(to) == -1)
-		return err_errno(e, kind_of(errno), "%s", name);
-	return 0;
-}
-
-static int
-copy_file(const char *from, const char *to, struct err *e)
-{
-	AUTO_FD in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	AUTO_FD out = -1;
-	struct stat st;
-
-	if (in == -1 || fstat(in, &st) == -1)
-		return err_errno(e, ERR_INPUT, "%s", from);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_INPUT, "%s: not a regular file", from);
-	out = open(
-	    to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (out == -1)
-		return err_errno(e, kind_of(errno), "%s", to);
-	return pour(in, out, from, e);
-}
-
 /* Nothing of this folder's store is kept open, so one rename is the change.
  * What was there has its second name before. */
 static int
@@ -300,7 +263,7 @@ make(const struct store_conf *c, const char *file, const char *dir,
 {
 	AUTO(char) made = path_join(dir, STORE_FILE);
 
-	if (file_mkdirs(dir, 0700, e) == -1 || copy_file(file, made, e) == -1 ||
+	if (file_mkdirs(dir, 0700, e) == -1 || file_copy(file, made, e) == -1 ||
 	    store_check(c, made, ret, e) == -1)
 		return -1;
 	return prepare == NULL ? 0 : prepare(dir, arg, e);

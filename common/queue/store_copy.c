@@ -114,6 +114,10 @@ copy_row(struct bytes key, struct bytes value, bool damaged, void *arg,
 	struct buf v AUTO_BUF = { 0 };
 	int rc;
 
+	if (damaged && !c->conf->tolerant)
+		return err_set(e, ERR_DAMAGE,
+		    "store %s: \"%s\": the row of %" PRIu64 " does not open",
+		    c->from->dir, c->from->names[c->db], store_key_to_id(key));
 	if (damaged) {
 		c->lost++;
 		return 0;

@@ -52,7 +52,7 @@ store_image_open(const struct store_conf *c, const char *file,
 /* ---- all that stands in it ------------------------------------------- */
 
 struct reading {
-	struct store *store;
+	const struct store *store;
 	struct store_report *r;
 	unsigned db;
 };
@@ -119,45 +119,54 @@ read_audit(struct store_txn *t, struct reading *x)
 static int
 read_all(struct store_txn *t, void *arg, struct err *e)
 {
-	struct reading *x = arg;
-	struct store_report *r = x->r;
+	const struct store *s = t->store;
+	struct store_report *r = arg;
+	struct reading x = { .store = s, .r = r };
 
-	*r = (struct store_report){ .version = x->store->seal.version,
+	*r = (struct store_report){ .version = s->seal.version,
 		.next_id = t->head.next,
-		.n_dbs = x->store->n_dbs,
+		.n_dbs = s->n_dbs,
 		.audit = t->head.audit,
-		.octets = store_pages_used(t) * x->store->page_size };
+		.octets = store_pages_used(t) * s->page_size };
 	memcpy(r->epoch, t->head.epoch, sizeof(r->epoch));
-	for (x->db = 0; x->db < x->store->n_dbs; x->db++)
-		if (read_database(t, x, e) == -1)
+	for (x.db = 0; x.db < s->n_dbs; x.db++)
+		if (read_database(t, &x, e) == -1)
 			return -1;
-	read_audit(t, x);
+	read_audit(t, &x);
 	return 0;
 }
 
 int
 store_image_report(struct store *s, struct store_report *ret, struct err *e)
 {
-	struct reading x = { .store = s, .r = ret };
+	return store_read(s, read_all, ret, e);
+}
 
-	return store_read(s, read_all, &x, e);
+int
+store_look(const struct store_conf *c, const char *file, store_job fn,
+    void *arg, struct err *e)
+{
+	AUTO(char) own = path_join(c->dir, STORE_FILE);
+	AUTO(store) s = NULL;
+	AUTO_FD lock = -1;
+
+	if (file == NULL && store_own(c->dir, &lock, e) == -1)
+		return -1;
+	if (store_image_open(c, file != NULL ? file : own, &s, e) == -1)
+		return -1;
+	return store_read(s, fn, arg, e);
 }
 
 int
 store_check(const struct store_conf *c, const char *file,
     struct store_report *ret, struct err *e)
 {
-	AUTO(char) own = path_join(c->dir, STORE_FILE);
-	AUTO(store) s = NULL;
-	AUTO_FD lock = -1;
+	struct store_report r = { 0 };
+	int rc = store_look(c, file, read_all, &r, e);
 
-	*ret = (struct store_report){ 0 };
-	if (file == NULL && store_own(c->dir, &lock, e) == -1)
-		return -1;
-	if (store_image_open(c, file != NULL ? file : own, &s, e) == -1 ||
-	    store_image_report(s, ret, e) == -1)
-		return -1;
-	if (ret->trouble[0] == '\0')
-		return 0;
-	return err_set(e, ERR_DAMAGE, "store %s: %s", s->dir, ret->trouble);
+	*ret = r;
+	if (rc == -1 || r.trouble[0] == '\0')
+		return rc;
+	return err_set(e, ERR_DAMAGE, "store %s: %s",
+	    file != NULL ? file : c->dir, r.trouble);
 }

@@ -116,17 +116,23 @@ read_head(struct store_txn *t, void *arg, struct err *e)
 	return 0;
 }
 
+void
+ledger_store_conf(struct store_conf *ret)
+{
+	ret->databases = databases;
+	ret->version = LEDGER_VERSION;
+	ret->upgrades = ledger_upgrades;
+}
+
 int
 ledger_open(const struct ledger_conf *c, struct ledger **ret, struct err *e)
 {
-	struct store_conf sc = { .dir = c->directory,
-		.seal = c->seal,
-		.databases = databases,
-		.map_size = c->map_size,
-		.version = LEDGER_VERSION,
-		.upgrades = ledger_upgrades };
+	struct store_conf sc = {
+		.dir = c->directory, .seal = c->seal, .map_size = c->map_size
+	};
 	AUTO(ledger) l = xcalloc(1, sizeof(*l));
 
+	ledger_store_conf(&sc);
 	str_copy(l->service, sizeof(l->service), c->service);
 	l->signer = c->signer;
 	if (store_open(&sc, &l->store, e) == -1 ||

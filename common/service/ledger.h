@@ -30,6 +30,9 @@ struct ledger_conf {
 	const struct signer *signer; /* of batches; outlives the ledger */
 };
 
+/* What the store of any ledger has: databases, version, upgrades.  For who
+ * looks at one, or copies it, without opening the ledger. */
+void ledger_store_conf(struct store_conf *ret);
 int ledger_open(const struct ledger_conf *c, struct ledger **ret,
     struct err *e) WARN_UNUSED;
 void ledger_close(struct ledger *l); /* after the last done was posted */

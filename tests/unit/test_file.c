@@ -158,6 +158,35 @@ failure_keeps_the_old_file(void **state)
 	assert_true(bytes_eq(buf_bytes(&got), bytes_of("old", 3)));
 }
 
+static void
+a_copy_is_the_same_and_replaces_nothing(void **state)
+{
+	AUTO(void) mem = xcalloc(3000000, 1);
+	struct buf got AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memset(mem, 7, 2999999);
+	assert_int_equal(
+	    file_write("key", 0644, bytes_of(mem, 3000000), &e), 0);
+	assert_int_equal(file_copy("key", "s", &e), 0);
+	assert_int_equal(mode_of("s"), 0600);
+	assert_int_equal(file_read("s", 4000000, &got, &e), 0);
+	assert_true(bytes_eq(buf_bytes(&got), bytes_of(mem, 3000000)));
+	assert_int_equal(file_write("key", 0600, bytes_of("new", 3), &e), 0);
+	assert_int_equal(file_copy("key", "s", &e), -1);
+	assert_string_equal(e.msg, "s: create: File exists");
+	assert_int_equal(file_copy("none", "full", &e), -1);
+	assert_string_equal(e.msg, "none: open: No such file or directory");
+	assert_int_equal(file_copy(".", "full", &e), -1);
+	assert_int_equal(e.kind, ERR_INPUT);
+	assert_int_equal(access("full", F_OK), -1);
+	buf_done(&got);
+	assert_int_equal(file_read("s", 4000000, &got, &e), 0);
+	assert_int_equal(got.len, 3000000);
+	assert_int_equal(remove("s"), 0);
+}
+
 /* What a crash, or somebody else, left as path.tmp is not written through. */
 static void
 a_stale_link_is_not_followed(void **state)
@@ -238,6 +267,7 @@ main(void)
 		cmocka_unit_test(what_cannot_be_read_is_told),
 		cmocka_unit_test(files_that_tell_no_size_are_read),
 		cmocka_unit_test(failure_keeps_the_old_file),
+		cmocka_unit_test(a_copy_is_the_same_and_replaces_nothing),
 		cmocka_unit_test(a_stale_link_is_not_followed),
 		cmocka_unit_test(folders_are_made_with_their_parents),
 		cmocka_unit_test(paths_have_one_slash),
