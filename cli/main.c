@@ -1,5 +1,6 @@
 /* waybill: what people type.  One table; each command has its own file. */
 #include "cli/cli.h"
+#include "cli/ra.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,15 @@ static const struct command commands[] = {
 	    queue_list_command },
 	{ "queue show", "all that is known of one request",
 	    queue_show_command },
+	{ "ra list", "cases of an off-site service, one a line",
+	    ra_list_command },
+	{ "ra show", "all that is known of one case", ra_show_command },
+	{ "ra sites", "its sites, and how they stand", ra_sites_command },
+	{ "ra recover", "ask a site what a restored service forgot",
+	    ra_recover_command },
+	{ "ra resolve", "say what became of a case that it forgot",
+	    ra_resolve_command },
+	{ "ra backup", "copy its ledger while it runs", ra_backup_command },
 	{ "voucher prefetch", "fetch vouchers before their devices come",
 	    voucher_prefetch_command },
 	{ "voucher list", "vouchers on hand, and those asked for",
