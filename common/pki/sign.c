@@ -104,7 +104,10 @@ sign_octets(EVP_PKEY *key, struct bytes tbs, const char *what, struct buf *ret,
 	/* EdDSA has no streaming form: one call signs all. */
 	if (EVP_DigestSignInit(ctx, NULL, sign_md(key), NULL, key) != 1 ||
 	    EVP_DigestSign(ctx, NULL, &len, tbs.p, tbs.len) != 1 ||
-	    EVP_DigestSign(ctx, buf_grow(&sig, len), &len, tbs.p, tbs.len) != 1)
+	    EVP_DigestSign(ctx, buf_grow(&sig, len), &len, tbs.p, tbs.len) !=
+		1 ||
+	    /* ECDSA out of memory: "done", of length -1. */
+	    len == 0 || len > sig.len)
 		return err_ossl(e, ERR_LOCAL, "%s: cannot sign", what);
 	buf_add(ret, sig.data, len);
 	return 0;

@@ -190,6 +190,9 @@ id_of(struct box *b, unsigned who)
 	return outbox_find(b->o, &row, &en, NULL) == 1 ? en.id : 0;
 }
 
+/* What is said of an entry that was not found, for whatever reason. */
+static const struct err nobody = { .kind = ERR_INPUT };
+
 static bool
 move(struct box *b, const struct op *op)
 {
@@ -199,10 +202,13 @@ move(struct box *b, const struct op *op)
 
 	if (op->what != HAND_OUT && op->what != DELIVER)
 		m.reason = "the script";
-	for (unsigned i = 0; i < op->n; i++)
-		if ((m.ids[m.n] = id_of(b, op->who + i)) != 0)
-			m.n++;
-	outbox_move(b->o, &m, moved, lab_here);
+	for (m.n = 0; m.n < op->n; m.n++)
+		if ((m.ids[m.n] = id_of(b, op->who + (unsigned)m.n)) == 0)
+			break;
+	if (m.n < op->n)
+		lab_wait_over(m.user, &nobody);
+	else
+		outbox_move(b->o, &m, moved, lab_here);
 	return lab_wait_for(m.user).kind == ERR_NONE;
 }
 
@@ -238,7 +244,11 @@ hear(struct box *b, const struct op *op)
 			.has_answer = op->what == ANSWER,
 			.answer = digest_of(answers[i].data, answers[i].len) };
 	}
-	outbox_batch(b->o, &x, heard, lab_here);
+	/* No batch that was parsed has an item about id 0. */
+	if (items[0].id == 0 || items[op->n - 1].id == 0)
+		lab_wait_over(x.user, &nobody);
+	else
+		outbox_batch(b->o, &x, heard, lab_here);
 	ok = lab_wait_for(x.user).kind == ERR_NONE;
 	if (ok)
 		b->told->seq = says.seq;
@@ -282,12 +292,15 @@ expect(const struct box *b, const struct op *op, uint32_t ret[ALL])
 static bool
 perform(struct box *b, const struct op *op)
 {
+	uint64_t parent;
+
 	switch (op->what) {
 	case ACCEPT:
 	case REPLAY:
 		return take(b, op->who, 0);
 	case CONFIRM:
-		return take(b, op->who + CERT_CONF, id_of(b, op->who));
+		parent = id_of(b, op->who);
+		return parent != 0 && take(b, op->who + CERT_CONF, parent);
 	case RECEIPT:
 	case ANSWER:
 	case REFUSE:
