@@ -153,6 +153,29 @@ carry_moved(
 		session_push(&k->session);
 }
 
+struct recovery *
+carry_recovery(struct carry *c, const struct service *s)
+{
+	return &c->recoveries[s - c->r->services];
+}
+
+void
+carry_quiet(struct carry *c)
+{
+	for (struct carry_conn *k = c->conns; k != NULL; k = k->next)
+		session_quiet(&k->session);
+}
+
+void
+carry_renewed(struct carry *c)
+{
+	carry_quiet(c);
+	for (size_t i = 0; i < c->r->n_services; i++)
+		c->recoveries[i] = (struct recovery){ 0 };
+	for (struct carry_conn *k = c->conns; k != NULL; k = k->next)
+		session_restart(&k->session);
+}
+
 static int
 carry_bind(const char *path, struct err *e)
 {
@@ -184,6 +207,8 @@ carry_open(
 	c = xcalloc(1, sizeof(*c));
 	c->r = r;
 	c->loop = l;
+	c->stall_ms = SESSION_STALL_MS;
+	c->recoveries = xcalloc(r->n_services + 1, sizeof(*c->recoveries));
 	c->listener = evconnlistener_new(
 	    loop_base(l), carry_accept, c, LEV_OPT_CLOSE_ON_FREE, 0, fd);
 	outbox_watch(r->outbox, carry_moved, c, loop_poster(l));
@@ -209,6 +234,9 @@ carry_stop(struct carry *c)
 void
 carry_free(struct carry *c)
 {
+	if (c == NULL)
+		return;
 	carry_stop(c);
+	free(c->recoveries);
 	free(c);
 }

@@ -13,6 +13,9 @@ struct carry;
 
 int carry_open(struct registrar *r, struct loop *l, struct carry **ret,
     struct err *e) WARN_UNUSED;
+/* The outbox was renewed (outbox_renew): on every connection all that is under
+ * way ends, and HELLO tells the new epoch.  On the loop of carry_open. */
+void carry_renewed(struct carry *c);
 /* As front_stop and front_free. */
 void carry_stop(struct carry *c);
 void carry_free(struct carry *c);

@@ -50,6 +50,15 @@ take_finished(struct take *t)
 }
 
 static void
+take_progress(struct session *s, const struct outbox_batch *b)
+{
+	if (b->seq_high > s->seq)
+		s->seq = b->seq_high;
+	if (b->moved > 0)
+		s->progress_at = clock_mono_ms();
+}
+
+static void
 take_committed(struct outbox_batch *b, const struct err *e)
 {
 	struct take *t = b->user;
@@ -57,8 +66,8 @@ take_committed(struct outbox_batch *b, const struct err *e)
 
 	if (e != NULL)
 		log_err(LOG_ERROR, "link.batch-failed", e, NULL);
-	else if (k != NULL && b->seq_high > k->session.seq)
-		k->session.seq = b->seq_high;
+	else if (k != NULL)
+		take_progress(&k->session, b);
 	if (--t->pending == 0)
 		take_finished(t);
 }
@@ -110,35 +119,56 @@ take_check_octets(
 	return 0;
 }
 
+/* Octets that a service may give for an entry of this kind. */
 static int
-take_check_answer(const struct registrar *r, const struct service *v,
-    const struct batch_item *it, struct bytes answer, struct err *e)
+take_check_content(const struct registrar *r, const struct service *v,
+    const struct outbox_entry *en, struct bytes answer, struct err *e)
 {
-	struct outbox_entry en;
 	struct outbox_octets x = { 0 };
 	struct vch_answer voucher;
 	int rc = -1;
 
-	if (!it->has_answer)
-		return 0;
-	if (outbox_get(r->outbox, it->id, &en, e) != 1)
-		return err_set(e, ERR_TRUST, "answer: no entry %llu",
-		    (unsigned long long)it->id);
-	if ((v->kinds & (1u << en.kind)) == 0)
-		return err_set(e, ERR_TRUST, "answer: %s is not its kind",
-		    entry_kind_name(en.kind));
-	/* What is in it is judged when it is there (vwatch.c): a MASA's
-	 * mistake ends an entry, it is not the service's. */
-	if (en.kind == ENTRY_VOUCHER)
+	switch ((int)en->kind) {
+	case ENTRY_AUDIT:
+	case ENTRY_WITHDRAW:
+		return verify_done(answer, e);
+	case ENTRY_VOUCHER:
+		/* What is in it is judged when it is there (vwatch.c): a MASA's
+		 * mistake ends an entry, it is not the service's. */
 		return vch_answer_parse(answer, &voucher, e);
-	if (en.kind != ENTRY_CMP)
+	case ENTRY_CMP:
+		break;
+	default:
 		return err_set(
-		    e, ERR_INPUT, "answer: to a %s", entry_kind_name(en.kind));
-	if (outbox_octets(r->outbox, en.id, &x, e) == 0)
-		rc = verify_cmp_answer(
-		    r, v, &en, buf_bytes(&x.bytes), answer, e);
+		    e, ERR_INPUT, "answer: to a %s", entry_kind_name(en->kind));
+	}
+	if (outbox_octets(r->outbox, en->id, &x, e) == 0)
+		rc =
+		    verify_cmp_answer(r, v, en, buf_bytes(&x.bytes), answer, e);
 	outbox_octets_done(&x);
 	return rc;
+}
+
+/* No service has a word in what is another's to answer. */
+static int
+take_check_item(const struct session *s, const struct batch_item *it,
+    struct bytes answer, struct err *e)
+{
+	const struct registrar *r = session_registrar(s);
+	struct outbox_entry en;
+	int found;
+
+	if ((found = outbox_get(r->outbox, it->id, &en, e)) == -1)
+		return -1;
+	if (found == 0)
+		return err_set(e, ERR_TRUST, "answer: no entry %llu",
+		    (unsigned long long)it->id);
+	if ((s->service->kinds & (1U << en.route)) == 0)
+		return err_set(e, ERR_TRUST, "answer: %s is not its kind",
+		    entry_kind_name(en.route));
+	return it->has_answer
+	    ? take_check_content(r, s->service, &en, answer, e)
+	    : 0;
 }
 
 static bool
@@ -155,9 +185,9 @@ take_prepare(struct take *t, const struct session *s, size_t i)
 		    s->service->name, NULL);
 		return false;
 	}
+	clock_confirm(b->time);
 	for (size_t j = 0; j < b->n; j++) {
-		if (take_check_answer(
-			r, s->service, &b->items[j], fb->answers[j], &e) == 0)
+		if (take_check_item(s, &b->items[j], fb->answers[j], &e) == 0)
 			continue;
 		t->skips[i][j] = true;
 		log_err(LOG_ALARM, "link.bad-answer", &e, "service", "%s",

@@ -1,16 +1,17 @@
-/* HELLO, PUT, PULL, GOT: the registrar's half of schemas/link.cddl. */
+/* PUT, PULL, GOT: the registrar's half of schemas/link.cddl, once both sides
+ * have said that they are sound. */
 #include "registrar/carry_int.h"
 
 #include <string.h>
 #include "common/base/log.h"
-#include "common/base/str.h"
 
-#define PULL_WAIT   20 /* seconds: also the heartbeat */
-#define AGAIN_MS    3000
-#define PATIENCE_MS 3600000
-#define PULL_GAP_MS 1000 /* between empty answers that came too fast */
+#define PULL_WAIT     20 /* seconds: also the heartbeat */
+#define AGAIN_MS      3000
+#define PATIENCE_MS   3600000
+#define PULL_GAP_MS   1000 /* between empty answers that came too fast */
+#define SESSION_LOOKS 10   /* of the watchdog before it barks */
 
-static struct registrar *
+struct registrar *
 session_registrar(const struct session *s)
 {
 	return s->conn->carry->r;
@@ -22,101 +23,19 @@ session_name(const struct session *s)
 	return s->service != NULL ? s->service->name : NULL;
 }
 
-static uint64_t
+uint64_t
 session_tag(struct session *s)
 {
 	return ++s->last_tag;
 }
 
-static void
+void
 session_alarm(const struct session *s, const char *event, const struct err *e)
 {
 	log_err(LOG_ALARM, event, e, "service", "%s", session_name(s), NULL);
 }
 
-/* ---- HELLO, WELCOME --------------------------------------------------- */
-
-static void
-session_hello(struct session *s)
-{
-	struct registrar *r = session_registrar(s);
-	struct frame_hello h = { .time = clock_now().time };
-	struct outbox_peer peer = { 0 };
-	struct outbox_counts counts;
-	struct buf out AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	str_copy(h.site, sizeof(h.site), r->conf.site);
-	str_copy(h.service, sizeof(h.service), s->service->name);
-	memcpy(h.site_epoch, outbox_epoch(r->outbox), ENTRY_EPOCH_LEN);
-	outbox_count(r->outbox, &counts);
-	h.site_next_id = counts.next_id;
-	random_bytes(s->nonce, sizeof(s->nonce));
-	memcpy(h.nonce, s->nonce, sizeof(s->nonce));
-	if (outbox_peer(r->outbox, s->service->name, &peer, &e) == 0) {
-		memcpy(h.service_epoch, peer.epoch, ENTRY_EPOCH_LEN);
-		h.service_seq = peer.seq;
-	}
-	s->hello_tag = session_tag(s);
-	if (frame_hello(FRAME_HELLO, s->hello_tag, &h, r->signer, &out, &e) ==
-	    -1) {
-		session_alarm(s, "carry.hello-failed", &e);
-		return;
-	}
-	carry_send(s->conn, buf_bytes(&out));
-}
-
-static int
-session_check_welcome(const struct session *s, const struct frame *f,
-    struct frame_hello *h, struct err *e)
-{
-	const struct registrar *r = session_registrar(s);
-
-	if (sign_check(s->service->cert, FRAME_HELLO_LABEL, f->u.hello.body,
-		f->u.hello.sig, e) == -1 ||
-	    frame_hello_parse(f->u.hello.body, h, e) == -1)
-		return -1;
-	if (memcmp(h->nonce, s->nonce, FRAME_NONCE_LEN) != 0)
-		return err_set(e, ERR_TRUST, "welcome: nonce is not ours");
-	if (strcmp(h->service, s->service->name) != 0 ||
-	    strcmp(h->site, r->conf.site) != 0)
-		return err_set(e, ERR_TRUST, "welcome: service %s to site %s",
-		    h->service, h->site);
-	if (memcmp(h->site_epoch, outbox_epoch(r->outbox), ENTRY_EPOCH_LEN) !=
-	    0)
-		return err_set(e, ERR_TRUST, "welcome: another epoch of ours");
-	return 0;
-}
-
-/* Whoever finds the other ahead of its own memory was rolled back (DESIGN 7). */
-static void
-session_compare(struct session *s, const struct frame_hello *h)
-{
-	struct outbox_peer peer = { 0 };
-	struct outbox_counts counts;
-	struct registrar *r = session_registrar(s);
-	struct err e = ERR_INIT;
-
-	s->seq = 0;
-	if (outbox_peer(r->outbox, s->service->name, &peer, &e) == 0 &&
-	    memcmp(peer.epoch, h->service_epoch, ENTRY_EPOCH_LEN) == 0)
-		s->seq = peer.seq;
-	if (s->seq > h->service_seq) {
-		err_set(&e, ERR_DAMAGE,
-		    "service remembers batch %llu, we hold %llu",
-		    (unsigned long long)h->service_seq,
-		    (unsigned long long)s->seq);
-		session_alarm(s, "link.service-rolled-back", &e);
-	}
-	outbox_count(r->outbox, &counts);
-	if (h->site_next_id > counts.next_id) {
-		err_set(&e, ERR_DAMAGE,
-		    "service has seen id %llu, we are at %llu",
-		    (unsigned long long)h->site_next_id - 1,
-		    (unsigned long long)counts.next_id - 1);
-		session_alarm(s, "link.site-rolled-back", &e);
-	}
-}
+/* ---- PULL ------------------------------------------------------------- */
 
 static void
 session_pull(struct session *s)
@@ -137,7 +56,7 @@ session_again(void *arg)
 {
 	struct session *s = arg;
 
-	if (!s->up)
+	if (!s->up || s->recover.on)
 		return;
 	if (!s->ready) {
 		session_hello(s);
@@ -155,38 +74,13 @@ session_later(struct session *s)
 	timer_set(s->again, AGAIN_MS);
 }
 
-static void
-session_unsolicited(struct session *s, const struct frame *f)
+void
+session_begin(struct session *s)
 {
-	struct err e = ERR_INIT;
-
-	err_set(&e, ERR_TRUST, "%s answers nothing that was asked",
-	    frame_type_name(f->type));
-	session_alarm(s, "carry.unsolicited", &e);
-}
-
-static void
-session_welcome(struct session *s, const struct frame *f)
-{
-	struct frame_hello h = { 0 };
-	struct err e = ERR_INIT;
-
-	if (s->hello_tag == 0 || f->tag != s->hello_tag) {
-		session_unsolicited(s, f);
-		return;
-	}
-	s->hello_tag = 0;
-	if (session_check_welcome(s, f, &h, &e) == -1) {
-		session_alarm(s, "carry.forged", &e);
-		session_later(s);
-		return;
-	}
-	memcpy(s->service_epoch, h.service_epoch, ENTRY_EPOCH_LEN);
-	session_compare(s, &h);
-	s->window = h.credit < SESSION_WINDOW ? h.credit : SESSION_WINDOW;
 	s->ready = true;
 	s->resend = true;
 	s->cursor = 0;
+	s->progress_at = clock_mono_ms();
 	contact_link(&s->service->contact, true, clock_mono_ms());
 	log_event(LOG_INFO, "link.ready", "service", "%s", s->service->name,
 	    "window", "%zu", s->window, "seq", "%llu",
@@ -327,18 +221,37 @@ session_hand_on(const struct session *s, bool given)
 	return any;
 }
 
+void
+session_quiet(struct session *s)
+{
+	s->ready = s->resend = false;
+	s->stale_tag = s->last_tag;
+	s->hello_tag = s->pull_tag = 0;
+	s->n_puts = 0;
+	timer_clear(s->again);
+	recover_stop(s);
+	if (s->service != NULL)
+		contact_link(&s->service->contact, session_hand_on(s, false),
+		    clock_mono_ms());
+}
+
+void
+session_restart(struct session *s)
+{
+	session_quiet(s);
+	if (s->up)
+		session_hello(s);
+}
+
 static void
 session_link_down(struct session *s)
 {
 	bool given = s->ready;
 
-	s->up = s->ready = s->resend = false;
-	s->hello_tag = s->pull_tag = 0;
-	s->n_puts = 0;
-	timer_clear(s->again);
+	s->up = false;
+	session_quiet(s);
 	if (s->service != NULL)
-		contact_link(&s->service->contact,
-		    session_hand_on(s, given), clock_mono_ms());
+		session_hand_on(s, given);
 }
 
 static struct service *
@@ -370,6 +283,27 @@ session_link(struct session *s, const struct frame *f, struct err *e)
 	return 0;
 }
 
+static void
+session_unsolicited(struct session *s, const struct frame *f)
+{
+	struct err e = ERR_INIT;
+
+	if (f->tag != 0 && f->tag <= s->stale_tag)
+		return; /* asked before we began anew */
+	err_set(&e, ERR_TRUST, "%s answers nothing that was asked",
+	    frame_type_name(f->type));
+	session_alarm(s, "carry.unsolicited", &e);
+}
+
+static void
+session_hello_answered(struct session *s, const struct frame *f)
+{
+	if (s->hello_tag == 0 || f->tag != s->hello_tag)
+		session_unsolicited(s, f);
+	else
+		session_welcome(s, f);
+}
+
 /* A peer may ask for patience, up to an hour, not for haste. */
 static uint64_t
 session_patience(unsigned retry_after)
@@ -381,23 +315,39 @@ session_patience(unsigned retry_after)
 	return ms < PATIENCE_MS ? ms : PATIENCE_MS;
 }
 
-/* Believed as a delay of something that we asked, nothing else. */
+static bool
+session_take_asked(struct session *s, uint64_t tag)
+{
+	if (tag == 0)
+		return false;
+	if (tag == s->hello_tag)
+		s->hello_tag = 0;
+	else if (tag == s->pull_tag)
+		s->pull_tag = 0;
+	else if (tag == s->got_tag)
+		s->got_tag = 0;
+	else
+		return session_take_put(s, tag) || recover_nack(s, tag);
+	return true;
+}
+
+/* Believed as a delay of something that we asked, nothing else.  Whoever does
+ * not let us PULL may want to be greeted anew: it may ask for evidence. */
 static void
 session_nack(struct session *s, const struct frame *f)
 {
+	bool pull = f->tag != 0 && f->tag == s->pull_tag;
 	struct err e = ERR_INIT;
 
-	if (f->tag != 0 && f->tag == s->hello_tag)
-		s->hello_tag = 0;
-	else if (f->tag != 0 && f->tag == s->pull_tag)
-		s->pull_tag = 0;
-	else if (!session_take_put(s, f->tag)) {
+	if (!session_take_asked(s, f->tag)) {
 		session_unsolicited(s, f);
 		return;
 	}
 	err_set(&e, ERR_RETRY, "%s", f->u.nack.reason);
 	log_err(
 	    LOG_WARN, "link.nack", &e, "service", "%s", session_name(s), NULL);
+	if (pull)
+		session_quiet(s);
 	timer_set(s->again, session_patience(f->u.nack.retry_after));
 }
 
@@ -428,8 +378,9 @@ session_taken(struct session *s, enum frame_type type)
 	struct buf out AUTO_BUF = { 0 };
 
 	if (type == FRAME_ANSWERS && s->ready) {
-		frame_got(session_tag(s), session_registrar(s)->conf.site,
-		    s->seq, &out);
+		s->got_tag = session_tag(s);
+		frame_got(
+		    s->got_tag, session_registrar(s)->conf.site, s->seq, &out);
 		carry_send(s->conn, buf_bytes(&out));
 		session_pull(s);
 	}
@@ -450,7 +401,7 @@ session_frame(struct session *s, struct bytes octets, struct err *e)
 	case FRAME_LINK:
 		return session_link(s, &f, e);
 	case FRAME_WELCOME:
-		session_welcome(s, &f);
+		session_hello_answered(s, &f);
 		return 0;
 	case FRAME_STORED:
 	case FRAME_ANSWERS:
@@ -459,8 +410,10 @@ session_frame(struct session *s, struct bytes octets, struct err *e)
 	case FRAME_NACK:
 		session_nack(s, &f);
 		return 0;
-	case FRAME_SENT:
 	case FRAME_PING:
+		recover_ping(s, f.tag);
+		return 0;
+	case FRAME_SENT:
 		return 0;
 	default:
 		return err_set(e, ERR_INPUT, "carry: %s is not a forwarder's",
@@ -468,11 +421,48 @@ session_frame(struct session *s, struct bytes octets, struct err *e)
 	}
 }
 
+/* ---- the progress watchdog -------------------------------------------- */
+
+static bool
+session_has_backlog(const struct session *s)
+{
+	uint64_t id;
+
+	return s->n_puts > 0 ||
+	    outbox_sendable(session_registrar(s)->outbox, s->service->kinds, 0,
+		true, &id, 1) > 0;
+}
+
+/* Sound on both sides, something to send, and nothing that a service said has
+ * moved anything for so long. */
+static void
+session_watch(void *arg)
+{
+	struct session *s = arg;
+	uint64_t now = clock_mono_ms(), stall = s->conn->carry->stall_ms;
+	struct err e = ERR_INIT;
+
+	timer_set(s->watchdog, stall / SESSION_LOOKS);
+	if (!s->ready || !session_has_backlog(s)) {
+		s->progress_at = now;
+		return;
+	}
+	if (now - s->progress_at < stall)
+		return;
+	err_set(&e, ERR_RETRY, "no receipt for %llu s, %zu entries are out",
+	    (unsigned long long)((now - s->progress_at) / 1000), s->n_puts);
+	session_alarm(s, "link.no-progress", &e);
+	session_restart(s);
+}
+
 void
 session_open(struct session *s, struct carry_conn *k)
 {
 	s->conn = k;
 	s->again = timer_new(k->carry->loop, session_again, s);
+	s->watchdog = timer_new(k->carry->loop, session_watch, s);
+	timer_set(s->watchdog, k->carry->stall_ms / SESSION_LOOKS);
+	recover_open(s);
 }
 
 void
@@ -480,4 +470,6 @@ session_close(struct session *s)
 {
 	session_link_down(s);
 	timer_free(s->again);
+	timer_free(s->watchdog);
+	recover_close(s);
 }

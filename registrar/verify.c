@@ -1,8 +1,12 @@
 #include "registrar/verify.h"
 
 #include <string.h>
+#include "common/base/cbor.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
+
+#define VERIFY_DONE_LABEL "waybill-done/1"
+#define VERIFY_DONE_TEXT  160 /* octets with the NUL */
 
 static int
 verify_protection(const struct registrar *r, const struct service *s,
@@ -116,4 +120,22 @@ verify_cmp_answer(const struct registrar *r, const struct service *s,
 		return err_set(e, ERR_INPUT, "answer: %s to %s",
 		    cmp_body_name(cmp_body(ans)), cmp_body_name(cmp_body(req)));
 	return verify_issued(r, req, ans, e);
+}
+
+int
+verify_done(struct bytes answer, struct err *e)
+{
+	char label[sizeof(VERIFY_DONE_LABEL)], text[VERIFY_DONE_TEXT];
+	struct cbor_in in;
+
+	cbor_read_init(&in, answer, "answer");
+	cbor_read_array(&in, 2);
+	cbor_read_text(&in, label, sizeof(label));
+	cbor_read_text(&in, text, sizeof(text));
+	if (cbor_read_end(&in, e) == -1)
+		return -1;
+	if (strcmp(label, VERIFY_DONE_LABEL) != 0)
+		return err_set(
+		    e, ERR_INPUT, "answer: it is no %s", VERIFY_DONE_LABEL);
+	return 0;
 }

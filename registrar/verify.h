@@ -15,5 +15,10 @@
 int verify_cmp_answer(const struct registrar *r, const struct service *s,
     const struct outbox_entry *en, struct bytes request, struct bytes answer,
     struct err *e) WARN_UNUSED;
+/*
+ * The answer to an entry of kind withdraw or audit: ["waybill-done/1", text]
+ * (schemas/entry.cddl).  Nobody but people reads the text.  ERR_INPUT.
+ */
+int verify_done(struct bytes answer, struct err *e) WARN_UNUSED;
 
 #endif

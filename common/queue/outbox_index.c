@@ -581,7 +581,9 @@ change_over(void *arg, bool committed)
 		undo(c);
 	} else {
 		settle(c);
-		if (c->added || c->old.state != c->now.state)
+		/* Released, it may leave. */
+		if (c->added || c->old.state != c->now.state ||
+		    (c->old.held && !c->now.held))
 			n = x->n_watchers;
 		memcpy(w, x->watchers, n * sizeof(*w));
 	}

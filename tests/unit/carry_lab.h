@@ -203,6 +203,16 @@ fwd_ready(struct forwarder *w)
 	fwd_greet(w);
 }
 
+/* Nothing came but the HELLO of a link that is up again. */
+static inline void
+fwd_silence(struct forwarder *w)
+{
+	fwd_link(w, false);
+	fwd_link(w, true);
+	fwd_expect(w, FRAME_HELLO);
+	fwd_take_hello(w);
+}
+
 /* ---- batches ----------------------------------------------------------- */
 
 /* One item, and the octets that go with it. */
@@ -296,6 +306,30 @@ fwd_custody(struct forwarder *w)
 	id = fwd_header(w).id;
 	fwd_stored(w, id);
 	return id;
+}
+
+/* An ir of the device for profile `name`, which makes it a device of its own
+ * to the outbox.  Answered "waiting" at once: no link is up, or hold is 0. */
+static inline struct cmp_msg *
+fwd_enrol(struct reg_lab *g, const char *name, struct buf *request)
+{
+	struct lab_ask ask = { .cn = "dev" };
+	struct cmp_msg *m;
+	char path[64];
+
+	snprintf(path, sizeof(path), REG_CMP "/p/%s", name);
+	lab_request(g->l, &ask, request);
+	m = reg_cmp_at(g, g->l->device, path, request);
+	reg_expect_waiting(m, CMP_IP, 0);
+	return m;
+}
+
+static inline void
+fwd_enrol_only(struct reg_lab *g, const char *name)
+{
+	struct buf request AUTO_BUF = { 0 };
+
+	cmp_free(fwd_enrol(g, name, &request));
 }
 
 /* ---- answers to CMP ---------------------------------------------------- */

@@ -39,6 +39,8 @@ struct reg_lab {
 /* Of registrar.yaml; NULL and 0: as below. */
 struct reg_want {
 	const char *cmp, *brski, *vendors, *limits, *more;
+	const char *ra_kinds; /* "cmp, audit" */
+	const char *control;  /* ", viewers: ..." */
 };
 
 /* ---- its log ----------------------------------------------------------- */
@@ -111,15 +113,16 @@ reg_write_conf(const struct reg_lab *g, const struct reg_want *w)
 	    d, w->vendors != NULL ? w->vendors : "");
 	buf_printf(&y,
 	    "services:\n"
-	    "  - {name: ra, certificate: %s/service.crt, kinds: [cmp]}\n"
+	    "  - {name: ra, certificate: %s/service.crt, kinds: [%s]}\n"
 	    "  - {name: masa, certificate: %s/masa-service.crt, "
 	    "kinds: [voucher]}\n"
 	    "store: {directory: %s/store, map-size: 8MiB, seal: %s/seal.key}\n",
-	    d, d, d, d);
+	    d, w->ra_kinds != NULL ? w->ra_kinds : "cmp, audit", d, d, d);
 	buf_printf(&y,
-	    "carry: {socket: %s/carry}\ncontrol: {socket: %s/control}\n"
+	    "carry: {socket: %s/carry}\ncontrol: {socket: %s/control%s}\n"
 	    "cmp: {%s}\nbrski: {%s}\nlimits: {%s}\n%s",
-	    d, d, w->cmp != NULL ? w->cmp : "hold: 0s",
+	    d, d, w->control != NULL ? w->control : "",
+	    w->cmp != NULL ? w->cmp : "hold: 0s",
 	    w->brski != NULL ? w->brski : "verify-voucher: true",
 	    w->limits != NULL
 		? w->limits
