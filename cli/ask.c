@@ -50,8 +50,8 @@ ask(const char *socket, uint64_t ms, const char *method, const char *path,
     const json_t *body, struct err *e)
 {
 	int status = 0;
-	AUTO(json_t) j = control_call_within(
-	    socket, ms, method, path, body, &status, e);
+	AUTO(json_t) j =
+	    control_call_within(socket, ms, method, path, body, &status, e);
 	const char *why;
 
 	if (j == NULL)
@@ -81,8 +81,8 @@ json_t *
 ask_long(
     const char *socket, const char *path, const json_t *body, struct err *e)
 {
-	return ask(socket, ASK_LONG_MS, body != NULL ? "POST" : "GET", path,
-	    body, e);
+	return ask(
+	    socket, ASK_LONG_MS, body != NULL ? "POST" : "GET", path, body, e);
 }
 
 uint64_t

@@ -1,6 +1,8 @@
 /* waybill: what people type.  One table; each command has its own file. */
+#include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/ra.h"
+#include "cli/store.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +18,14 @@ static const struct command commands[] = {
 	    queue_list_command },
 	{ "queue show", "all that is known of one request",
 	    queue_show_command },
+	{ "queue backup", "copy the outbox while it is used",
+	    queue_backup_command },
+	{ "queue restore", "put a copy in its place", queue_restore_command },
+	{ "queue check", "read all of it, the registrar stopped",
+	    queue_check_command },
+	{ "queue compact", "copy it without what is empty",
+	    queue_compact_command },
+	{ "queue rekey", "seal it with a new secret", queue_rekey_command },
 	{ "ra list", "cases of an off-site service, one a line",
 	    ra_list_command },
 	{ "ra show", "all that is known of one case", ra_show_command },
@@ -25,6 +35,15 @@ static const struct command commands[] = {
 	{ "ra resolve", "say what became of a case that it forgot",
 	    ra_resolve_command },
 	{ "ra backup", "copy its ledger while it runs", ra_backup_command },
+	{ "ra restore", "put a copy in its place", ra_restore_command },
+	{ "ra check", "read all of it, the service stopped", ra_check_command },
+	{ "ra compact", "copy it without what is empty", ra_compact_command },
+	{ "ra rekey", "seal it with a new secret", ra_rekey_command },
+	{ "audit verify", "whether the audit trail holds",
+	    audit_verify_command },
+	{ "audit tail", "its last records", audit_tail_command },
+	{ "audit export", "all of it, to be verified elsewhere",
+	    audit_export_command },
 	{ "voucher prefetch", "fetch vouchers before their devices come",
 	    voucher_prefetch_command },
 	{ "voucher list", "vouchers on hand, and those asked for",
