@@ -132,20 +132,73 @@ X509 *cmp_find_signer(
 int cmp_verify(
     const struct cmp_msg *m, X509 *signer, struct err *e) WARN_UNUSED;
 
+/* A certificate named by its issuer, the DER of a Name, and the contents of its
+ * serial number's INTEGER.  Borrowed. */
+struct cmp_cert_id {
+	struct bytes issuer, serial;
+};
+bool cmp_names_cert(const struct cmp_cert_id *id, X509 *x);
+
 /* ir, cr, kur, p10cr: what is asked for.  Exactly one request (badRequest),
  * with subject and key (badCertTemplate), key_check passed (badAlg), proof of
- * possession by signature verified (badPOP).  Controls, extensions and
- * attributes are not read. */
+ * possession by signature verified (badPOP).  Controls but oldCertId, and the
+ * attributes of a CSR but extensionRequest, are not read. */
 struct cmp_request {
 	long id;	    /* certReqId; -1 for p10cr */
 	EVP_PKEY *pubkey;   /* owned */
 	X509_NAME *subject; /* owned; NULL: the NULL-DN */
 	struct digest
 	    tmpl; /* SHA-256 of the template or CSR info as received */
+	/* What is inside of Extensions; empty: none asked for.  Borrowed from
+	 * the message. */
+	struct bytes extensions;
+	bool has_old; /* kur: the control oldCertId (RFC 9483 4.1.3) */
+	struct cmp_cert_id old;
 };
 void cmp_request_done(struct cmp_request *r);
 int cmp_read_request(const struct cmp_msg *m, struct cmp_request *ret,
     struct err *e) WARN_UNUSED;
+
+/* rr: exactly one RevDetails (badRequest) with issuer and serial number
+ * (badCertId) and one reasonCode (badRequest), RFC 9483 4.2. */
+struct cmp_revocation {
+	struct cmp_cert_id cert;
+	int reason; /* CRLReason, 0 to 10 but 7; removeFromCRL (8) revives */
+};
+int cmp_read_rr(const struct cmp_msg *m, struct cmp_revocation *ret,
+    struct err *e) WARN_UNUSED;
+
+/*
+ * genm, genp: exactly one InfoTypeAndValue (badRequest), RFC 9483 4.3.
+ * The number is the last arc of its id-it.
+ */
+enum cmp_info_type {
+	CMP_INFO_OTHER = 0, /* not below id-it, or above 255 */
+	CMP_INFO_CA_CERTS = 17,
+	CMP_INFO_ROOT_UPDATE = 18, /* answers 20 */
+	CMP_INFO_TEMPLATE = 19,
+	CMP_INFO_ROOT_CERT = 20,
+	CMP_INFO_CRL_STATUS = 22,
+	CMP_INFO_CRLS = 23, /* answers 22 */
+};
+struct cmp_info {
+	enum cmp_info_type type; /* perhaps none of those above */
+	struct bytes value;	 /* one element, borrowed; empty: absent */
+};
+int cmp_read_info(
+    const struct cmp_msg *m, struct cmp_info *ret, struct err *e) WARN_UNUSED;
+/* The type of the genp that answers such a genm; OTHER if we know none. */
+enum cmp_info_type cmp_info_answer(enum cmp_info_type asked);
+/* caCerts' value: one to CMP_EXTRA_MAX certificates; owned. */
+STACK_OF(X509) *
+    cmp_info_read_certs(struct bytes value, struct err *e) WARN_UNUSED;
+/* rootCaCert's value: the root that the asker has; owned, NULL if it is no
+ * certificate. */
+X509 *cmp_info_read_root(struct bytes value, struct err *e) WARN_UNUSED;
+/* crlStatusList's value: exactly one CRLStatus (badRequest).  The newest CRL
+ * that the asker has, in seconds since 1970; 0: none. */
+int cmp_info_read_crl_status(
+    struct bytes value, uint64_t *ret_this_update, struct err *e) WARN_UNUSED;
 
 /* pollReq: exactly one id, 0 or -1. */
 int cmp_read_pollreq(
@@ -179,6 +232,9 @@ struct cmp_response {
 };
 void cmp_response_done(struct cmp_response *r);
 int cmp_read_response(const struct cmp_msg *m, struct cmp_response *ret,
+    struct err *e) WARN_UNUSED;
+/* rp: its one PKIStatusInfo, in the same form (id 0, cert NULL). */
+int cmp_read_rp(const struct cmp_msg *m, struct cmp_response *ret,
     struct err *e) WARN_UNUSED;
 /* error: its PKIStatusInfo, in the same form (id 0, cert NULL). */
 int cmp_read_error(const struct cmp_msg *m, struct cmp_response *ret,
@@ -214,6 +270,27 @@ int cmp_body_certreq(enum cmp_body type, EVP_PKEY *key,
     const X509_NAME *subject, struct buf *out, struct err *e) WARN_UNUSED;
 int cmp_body_p10cr(EVP_PKEY *key, const X509_NAME *subject, struct buf *out,
     struct err *e) WARN_UNUSED;
+
+/* kur: the same with the control oldCertId, naming `old`. */
+int cmp_body_kur(EVP_PKEY *key, const X509_NAME *subject, X509 *old,
+    struct buf *out, struct err *e) WARN_UNUSED;
+/* rr: this certificate, for this CRLReason. */
+void cmp_body_rr(X509 *x, int reason, struct buf *out);
+void cmp_body_rp(
+    enum cmp_status status, uint32_t fail, const char *text, struct buf *out);
+/* body: CMP_GENM or CMP_GENP; value: one element, or empty for none. */
+void cmp_body_info(enum cmp_body body, enum cmp_info_type type,
+    struct bytes value, struct buf *out);
+/* Values, one element each, appended. */
+void cmp_info_certs(const STACK_OF(X509) * certs, struct buf *out);
+/* RFC 9483 4.3.2; those that are NULL are left out. */
+void cmp_info_root_update(X509 *new_with_new, X509 *new_with_old,
+    X509 *old_with_new, struct buf *out);
+/* crls: DER of each CertificateList. */
+void cmp_info_crls(const struct bytes *crls, size_t n, struct buf *out);
+/* this_update 0: the asker has none. */
+void cmp_info_crl_status(
+    const X509_NAME *issuer, uint64_t this_update, struct buf *out);
 
 /* A header to be.  Octets are borrowed; empty ones are left out of the
  * header, but an empty sender_nonce means 16 fresh random octets. */

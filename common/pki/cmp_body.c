@@ -6,8 +6,8 @@
 #include "common/base/str.h"
 #include "common/pki/issue.h"
 
-static void
-body_close(struct buf *out, size_t at, enum cmp_body type)
+void
+cmp_close_body(struct buf *out, size_t at, enum cmp_body type)
 {
 	der_close(out, at, (uint8_t)DER_CTX(type));
 }
@@ -53,9 +53,8 @@ add_fail(struct buf *out, uint32_t fail)
 	der_add(out, DER_BITS, bytes_of(b, 2 + last / 8));
 }
 
-/* PKIStatusInfo, RFC 9810 5.2.3 */
-static void
-add_status(
+void
+cmp_add_status(
     struct buf *out, enum cmp_status status, uint32_t fail, const char *text)
 {
 	size_t at = out->len;
@@ -80,11 +79,11 @@ body_status(enum cmp_body response, long id, enum cmp_status status,
 	size_t at = out->len;
 
 	der_add_long(out, id);
-	add_status(out, status, fail, text);
+	cmp_add_status(out, status, fail, text);
 	der_close(out, at, DER_SEQ); /* CertResponse */
 	der_close(out, at, DER_SEQ); /* response */
 	der_close(out, at, DER_SEQ); /* CertRepMessage */
-	body_close(out, at, response);
+	cmp_close_body(out, at, response);
 }
 
 void
@@ -98,18 +97,6 @@ cmp_body_waiting(enum cmp_body request, long id, struct buf *out)
 		cmp_body_error(CMP_WAITING, 0, NULL, out);
 }
 
-/* RevRepContent of one PKIStatusInfo */
-static void
-body_rp(uint32_t fail, const char *text, struct buf *out)
-{
-	size_t at = out->len;
-
-	add_status(out, CMP_REJECTION, fail, text);
-	der_close(out, at, DER_SEQ); /* status */
-	der_close(out, at, DER_SEQ); /* RevRepContent */
-	body_close(out, at, CMP_RP);
-}
-
 /* RFC 9483 3.6.2: what is not reported in the response is an error. */
 void
 cmp_body_rejection(enum cmp_body request, long id, uint32_t fail,
@@ -120,7 +107,7 @@ cmp_body_rejection(enum cmp_body request, long id, uint32_t fail,
 	if (is_cert_rep(response))
 		body_status(response, id, CMP_REJECTION, fail, text, out);
 	else if (response == CMP_RP)
-		body_rp(fail, text, out);
+		cmp_body_rp(CMP_REJECTION, fail, text, out);
 	else
 		cmp_body_error(CMP_REJECTION, fail, text, out);
 }
@@ -131,9 +118,9 @@ cmp_body_error(
 {
 	size_t at = out->len;
 
-	add_status(out, status, fail, text);
+	cmp_add_status(out, status, fail, text);
 	der_close(out, at, DER_SEQ);
-	body_close(out, at, CMP_ERROR);
+	cmp_close_body(out, at, CMP_ERROR);
 }
 
 void
@@ -146,7 +133,7 @@ cmp_body_pollrep(long id, uint32_t seconds, struct buf *out)
 	der_add_long(out, seconds < INT32_MAX ? (long)seconds : INT32_MAX);
 	der_close(out, at, DER_SEQ);
 	der_close(out, at, DER_SEQ);
-	body_close(out, at, CMP_POLLREP);
+	cmp_close_body(out, at, CMP_POLLREP);
 }
 
 void
@@ -157,7 +144,7 @@ cmp_body_pollreq(long id, struct buf *out)
 	der_add_long(out, id);
 	der_close(out, at, DER_SEQ);
 	der_close(out, at, DER_SEQ);
-	body_close(out, at, CMP_POLLREQ);
+	cmp_close_body(out, at, CMP_POLLREQ);
 }
 
 void
@@ -166,7 +153,7 @@ cmp_body_pkiconf(struct buf *out)
 	size_t at = out->len;
 
 	der_close(out, at, DER_NULL);
-	body_close(out, at, CMP_PKICONF);
+	cmp_close_body(out, at, CMP_PKICONF);
 }
 
 void
@@ -176,7 +163,7 @@ cmp_body_nested(struct bytes message, struct buf *out)
 
 	buf_add(out, message.p, message.len);
 	der_close(out, at, DER_SEQ); /* PKIMessages */
-	body_close(out, at, CMP_NESTED);
+	cmp_close_body(out, at, CMP_NESTED);
 }
 
 void
@@ -192,7 +179,7 @@ cmp_body_issued(
 	}
 	list = out->len;
 	der_add_long(out, id);
-	add_status(out, CMP_ACCEPTED, 0, NULL);
+	cmp_add_status(out, CMP_ACCEPTED, 0, NULL);
 	pair = out->len;
 	ossl_cert_der(cert, out);
 	der_close(out, pair, DER_CTX(0)); /* certificate of certOrEncCert */
@@ -200,7 +187,7 @@ cmp_body_issued(
 	der_close(out, list, DER_SEQ);	  /* CertResponse */
 	der_close(out, list, DER_SEQ);	  /* response */
 	der_close(out, at, DER_SEQ);
-	body_close(out, at, response);
+	cmp_close_body(out, at, response);
 }
 
 /* RFC 9810 5.3.18: SHA-512 and its name where the signature names no digest;
@@ -220,7 +207,7 @@ cmp_body_certconf(
 	der_add(out, DER_OCTETS, bytes_of(hash, len));
 	der_add_long(out, id);
 	if (!accept)
-		add_status(out, CMP_REJECTION, 0, text);
+		cmp_add_status(out, CMP_REJECTION, 0, text);
 	if (md == NULL) {
 		/* id-sha512, RFC 5754 2.4 */
 		alg = out->len;
@@ -231,12 +218,31 @@ cmp_body_certconf(
 	}
 	der_close(out, at, DER_SEQ);
 	der_close(out, at, DER_SEQ);
-	body_close(out, at, CMP_CERTCONF);
+	cmp_close_body(out, at, CMP_CERTCONF);
 }
 
-/* CertRequest: certReqId 0, subject [5] and publicKey [6]. */
+/* Controls of one: oldCertId (RFC 4211 6.5). */
 static void
-add_cert_request(struct buf *out, EVP_PKEY *key, const X509_NAME *subject)
+add_old_cert_id(struct buf *out, X509 *old)
+{
+	size_t at = out->len, id;
+
+	der_add(
+	    out, DER_OID, bytes_of("\x2b\x06\x01\x05\x05\x07\x05\x01\x05", 9));
+	id = out->len;
+	ossl_name_der(X509_get_issuer_name(old), out);
+	der_close(out, id, DER_CTX(4)); /* directoryName */
+	cmp_add_serial(old, DER_INTEGER, out);
+	der_close(out, id, DER_SEQ);
+	der_close(out, at, DER_SEQ);
+	der_close(out, at, DER_SEQ);
+}
+
+/* CertRequest: certReqId 0, subject [5] and publicKey [6]; controls if it
+ * updates a certificate. */
+static void
+add_cert_request(
+    struct buf *out, EVP_PKEY *key, const X509_NAME *subject, X509 *old)
 {
 	size_t at = out->len, tmpl, field;
 
@@ -248,6 +254,8 @@ add_cert_request(struct buf *out, EVP_PKEY *key, const X509_NAME *subject)
 	ossl_spki_der(key, out);
 	out->data[field] = DER_CTX(6); /* [6] IMPLICIT */
 	der_close(out, tmpl, DER_SEQ);
+	if (old != NULL)
+		add_old_cert_id(out, old);
 	der_close(out, at, DER_SEQ);
 }
 
@@ -263,21 +271,35 @@ add_pop(struct buf *out, EVP_PKEY *key, struct bytes req, struct err *e)
 	return 0;
 }
 
-int
-cmp_body_certreq(enum cmp_body type, EVP_PKEY *key, const X509_NAME *subject,
-    struct buf *out, struct err *e)
+static int
+body_crmf(enum cmp_body type, EVP_PKEY *key, const X509_NAME *subject,
+    X509 *old, struct buf *out, struct err *e)
 {
 	struct buf req AUTO_BUF = { 0 }, msg AUTO_BUF = { 0 };
 
-	add_cert_request(&req, key, subject);
+	add_cert_request(&req, key, subject, old);
 	buf_add(&msg, req.data, req.len);
 	if (add_pop(&msg, key, buf_bytes(&req), e) == -1)
 		return -1;
 	der_close(&msg, 0, DER_SEQ); /* CertReqMsg */
 	der_close(&msg, 0, DER_SEQ); /* CertReqMessages */
-	body_close(&msg, 0, type);
+	cmp_close_body(&msg, 0, type);
 	buf_add(out, msg.data, msg.len);
 	return 0;
+}
+
+int
+cmp_body_certreq(enum cmp_body type, EVP_PKEY *key, const X509_NAME *subject,
+    struct buf *out, struct err *e)
+{
+	return body_crmf(type, key, subject, NULL, out, e);
+}
+
+int
+cmp_body_kur(EVP_PKEY *key, const X509_NAME *subject, X509 *old,
+    struct buf *out, struct err *e)
+{
+	return body_crmf(CMP_KUR, key, subject, old, out, e);
 }
 
 int
@@ -295,6 +317,6 @@ cmp_body_p10cr(
 		return err_ossl(e, ERR_LOCAL, "cmp: p10cr");
 	p = buf_grow(out, (size_t)len);
 	i2d_X509_REQ(req, &p);
-	body_close(out, at, CMP_P10CR);
+	cmp_close_body(out, at, CMP_P10CR);
 	return 0;
 }

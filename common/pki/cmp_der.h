@@ -18,6 +18,7 @@
 #define DER_UTF8    0x0c
 #define DER_TIME    0x18 /* GeneralizedTime */
 #define DER_SEQ	    0x30
+#define DER_SET	    0x31
 #define DER_CTX(n)  (0xa0 | (n)) /* [n], constructed */
 
 /* Elements not read yet.  The first failure sticks: later reads give nothing,

@@ -87,4 +87,12 @@ int cmp_malformed(const struct cmp_msg *m, struct err *e);
 /* PKIStatusInfo, RFC 9810 5.2.3; the warnings above waiting are for rp. */
 void cmp_read_status(struct der *d, struct cmp_response *r);
 
+/* Turns what was written since `at` into this body. */
+void cmp_close_body(struct buf *out, size_t at, enum cmp_body type);
+/* PKIStatusInfo, RFC 9810 5.2.3 */
+void cmp_add_status(
+    struct buf *out, enum cmp_status status, uint32_t fail, const char *text);
+/* This certificate's serial number, as an INTEGER under this tag. */
+void cmp_add_serial(X509 *x, uint8_t tag, struct buf *out);
+
 #endif

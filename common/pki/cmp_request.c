@@ -7,7 +7,15 @@
  * SubjectPublicKeyInfo. */
 struct asked {
 	struct bytes tbs, tmpl, subject, spki, alg, sig;
+	struct bytes extensions; /* what is inside */
+	struct bytes controls;
 };
+
+/* id-regCtrl-oldCertID, RFC 4211 6.5; extensionRequest, RFC 2985 5.4.2 */
+static const uint8_t old_cert_id[] = { 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x05,
+	0x01, 0x05 };
+static const uint8_t extension_request[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d,
+	0x01, 0x09, 0x0e };
 
 /* RFC 4211 5: fields [0] to [9] in order. */
 static int
@@ -28,6 +36,8 @@ read_template(struct der t, struct asked *a, struct err *e)
 			a->subject = value;
 		if (tag == DER_CTX(6))
 			a->spki = value;
+		if (tag == DER_CTX(9))
+			a->extensions = value;
 	}
 	if (a->subject.len == 0 || a->spki.len == 0)
 		return err_fail(e, ERR_INPUT, CMP_BAD_CERT_TEMPLATE,
@@ -73,7 +83,7 @@ read_crmf(const struct cmp_msg *m, struct asked *a, long *ret_id, struct err *e)
 	*ret_id = der_long(&req);
 	a->tmpl = der_whole(&req, DER_SEQ);
 	if (der_peek(&req) == DER_SEQ)
-		der_whole(&req, DER_SEQ); /* controls */
+		a->controls = der_value(&req, DER_SEQ);
 	if (!der_end(&req))
 		return cmp_malformed(m, e);
 	if (*ret_id != 0)
@@ -86,6 +96,23 @@ read_crmf(const struct cmp_msg *m, struct asked *a, long *ret_id, struct err *e)
 	if (der_peek(&msg) == DER_SEQ)
 		der_whole(&msg, DER_SEQ); /* regInfo */
 	return der_end(&msg) ? 0 : cmp_malformed(m, e);
+}
+
+/* SET OF { type, SET OF value }: the extensions, if they are asked for. */
+static void
+read_attributes(struct der list, struct asked *a)
+{
+	struct der one, values;
+	struct bytes oid;
+
+	while (der_peek(&list) == DER_SEQ) {
+		one = der_enter(&list, DER_SEQ);
+		oid = der_value(&one, DER_OID);
+		values = der_enter(&one, DER_SET);
+		if (bytes_eq(oid,
+			bytes_of(extension_request, sizeof(extension_request))))
+			a->extensions = der_value(&values, DER_SEQ);
+	}
 }
 
 /* RFC 2986 4: { { version, subject, spki, [0] attributes }, alg, sig } */
@@ -107,7 +134,7 @@ read_p10(const struct cmp_msg *m, struct asked *a, struct err *e)
 	a->subject = der_whole(&info, DER_SEQ);
 	a->spki = der_value(&info, DER_SEQ);
 	if (der_peek(&info) == DER_CTX(0))
-		der_whole(&info, DER_CTX(0));
+		read_attributes(der_enter(&info, DER_CTX(0)), a);
 	return der_end(&info) && der_end(&csr) && der_end(&d)
 	    ? 0
 	    : cmp_malformed(m, e);
@@ -153,23 +180,53 @@ read_subject(struct bytes der, X509_NAME **ret, struct err *e)
 	return 0;
 }
 
+/* Controls ::= SEQUENCE OF { type, value }.  What is not named here is ignored
+ * (RFC 9483 4.1). */
+static int
+read_controls(struct bytes controls, struct cmp_request *ret, struct err *e)
+{
+	struct der list = der_open(controls), one, id, issuer;
+	struct bytes oid;
+
+	while (der_peek(&list) == DER_SEQ) {
+		one = der_enter(&list, DER_SEQ);
+		oid = der_value(&one, DER_OID);
+		if (!bytes_eq(oid, bytes_of(old_cert_id, sizeof(old_cert_id))))
+			continue;
+		id = der_enter(&one, DER_SEQ);
+		issuer = der_enter(&id, DER_CTX(4)); /* directoryName */
+		ret->old.issuer = der_whole(&issuer, DER_SEQ);
+		ret->old.serial = der_value(&id, DER_INTEGER);
+		ret->has_old =
+		    der_end(&issuer) && der_end(&id) && der_end(&one);
+		if (!ret->has_old)
+			return err_fail(e, ERR_INPUT, CMP_BAD_CERT_ID,
+			    "cmp: RFC 4211 6.5: oldCertId is not issuer and "
+			    "serial number");
+	}
+	return der_end(&list) ? 0
+			      : err_fail(e, ERR_INPUT, CMP_BAD_DATA_FORMAT,
+				    "cmp: controls malformed");
+}
+
 int
 cmp_read_request(
     const struct cmp_msg *m, struct cmp_request *ret, struct err *e)
 {
 	AUTO(EVP_PKEY) key = NULL;
 	AUTO(X509_NAME) subject = NULL;
+	struct cmp_request r = { .id = -1 };
 	struct asked a = { 0 };
-	long id = -1;
 
 	if (m->type == CMP_IR || m->type == CMP_CR || m->type == CMP_KUR) {
-		if (read_crmf(m, &a, &id, e) == -1)
+		if (read_crmf(m, &a, &r.id, e) == -1)
 			return -1;
 	} else if (read_p10(m, &a, e) == -1) {
 		return -1;
 	}
 	if (read_subject(a.subject, &subject, e) == -1 ||
-	    (key = read_key(a.spki, e)) == NULL)
+	    (key = read_key(a.spki, e)) == NULL ||
+	    read_controls(a.controls, &r, e) == -1)
 		return -1;
 	if (cmp_check_alg(a.alg, e) == -1) {
 		if (e != NULL)
@@ -179,10 +236,11 @@ cmp_read_request(
 	if (!cmp_signed(a.tbs, a.alg, a.sig, key))
 		return cmp_fail_ossl(e, ERR_INPUT, CMP_BAD_POP,
 		    "cmp: RFC 9483 4.1.1: proof of possession does not hold");
-	ret->id = id;
-	ret->pubkey = STEAL(key);
-	ret->subject = STEAL(subject);
-	ret->tmpl = digest_of(a.tmpl.p, a.tmpl.len);
+	r.pubkey = STEAL(key);
+	r.subject = STEAL(subject);
+	r.tmpl = digest_of(a.tmpl.p, a.tmpl.len);
+	r.extensions = a.extensions;
+	*ret = r;
 	return 0;
 }
 
