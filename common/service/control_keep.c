@@ -5,22 +5,24 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/queue/queue_json.h"
 
 #define LIST_MAX LIMIT_SERVICE_LIST
 #define PAGE	 256
 
 /* ---- GET /v1/audit ----------------------------------------------------- */
 
+/* Under the names that services have always had as well. */
 json_t *
 control_json_record(const struct audit_record *a)
 {
-	char hash[2 * DIGEST_LEN + 1];
+	json_t *j = audit_record_json(a);
 
-	return json_pack("{s:I, s:o, s:s, s:I, s:s, s:s, s:s, s:s}", "seq",
-	    (json_int_t)a->seq, "time", control_json_time(a->when.time),
-	    "clock", clock_quality_name(a->when.quality), "case",
-	    (json_int_t)a->id, "event", a->event, "who", a->who, "detail",
-	    a->detail, "hash", hex_format(hash, a->hash.b, DIGEST_LEN));
+	json_object_set_new(
+	    j, "clock", json_string(clock_quality_name(a->when.quality)));
+	json_object_set_new(j, "case", json_integer((json_int_t)a->id));
+	json_object_set_new(j, "detail", json_string(a->detail));
+	return j;
 }
 
 static void
@@ -167,40 +169,11 @@ struct backup {
 	struct store_backup job;
 };
 
-static json_t *
-json_databases(const struct store_report *p)
-{
-	json_t *j = json_array();
-
-	for (unsigned i = 0; i < p->n_dbs; i++)
-		json_array_append_new(j,
-		    json_pack("{s:s, s:I, s:I, s:I}", "name", p->db[i].name,
-			"rows", (json_int_t)p->db[i].rows, "expected",
-			(json_int_t)p->db[i].expected, "damaged",
-			(json_int_t)p->db[i].damaged));
-	return j;
-}
-
-static json_t *
-json_backup(const struct store_backup *b)
-{
-	char epoch[2 * STORE_EPOCH_LEN + 1], hash[2 * DIGEST_LEN + 1];
-	const struct store_report *p = &b->report;
-
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:s, s:o, s:o}",
-	    "path", b->path, "epoch",
-	    hex_format(epoch, p->epoch, STORE_EPOCH_LEN), "version",
-	    (int)p->version, "next_id", (json_int_t)p->next_id, "octets",
-	    (json_int_t)p->octets, "records", (json_int_t)p->records,
-	    "audit_head", (json_int_t)p->audit.seq, "audit_hash",
-	    hex_format(hash, p->audit.hash.b, DIGEST_LEN), "databases",
-	    json_databases(p), "trouble", json_text(p->trouble));
-}
-
 static void
 backup_done(struct store_backup *job, const struct err *e)
 {
 	struct backup *b = job->user;
+	json_t *j;
 
 	if (e != NULL) {
 		log_err(LOG_ERROR, "ledger.backup-failed", e, NULL);
@@ -208,7 +181,9 @@ backup_done(struct store_backup *job, const struct err *e)
 	} else {
 		log_event(
 		    LOG_INFO, "ledger.backup", "file", "%s", job->path, NULL);
-		control_json(b->q, 200, json_backup(job));
+		j = store_report_json(&job->report);
+		json_object_set_new(j, "path", json_string(job->path));
+		control_json(b->q, 200, j);
 	}
 	free(job->path);
 	free(b);

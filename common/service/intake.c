@@ -57,9 +57,13 @@ hello_alarms(const struct greeting *g)
 		log_event(LOG_ALARM, "link.rolled-back", "site", "%s",
 		    g->h.site, "reason", "%s", s->why, NULL);
 	else if (s->standing != LEDGER_SOUND)
-		log_event(LOG_WARN, "site.unsound", "site", "%s", g->h.site,
-		    "standing", "%s", ledger_standing_name(s->standing),
-		    "reason", "%s", s->why, NULL);
+		/* It asks every few seconds whether that has changed. */
+		log_event(standings_heard(g->service->standings, g->h.site)
+			? LOG_DEBUG
+			: LOG_WARN,
+		    "site.unsound", "site", "%s", g->h.site, "standing", "%s",
+		    ledger_standing_name(s->standing), "reason", "%s", s->why,
+		    NULL);
 	if (g->h.site_next_id <= s->highest)
 		log_event(LOG_ALARM, "link.site-rolled-back", "site", "%s",
 		    g->h.site, "next-id", "%llu",
@@ -107,8 +111,10 @@ hello_known(void *arg, const struct err *failed)
 		intake_nack(
 		    g->req, g->tag, "link.welcome-failed", LOG_ALARM, &e);
 	else
-		log_event(LOG_INFO, "link.hello", "site", "%s", g->h.site,
-		    "seq", "%llu", (unsigned long long)x->known.seq, NULL);
+		log_event(
+		    x->known.standing == LEDGER_SOUND ? LOG_INFO : LOG_DEBUG,
+		    "link.hello", "site", "%s", g->h.site, "seq", "%llu",
+		    (unsigned long long)x->known.seq, NULL);
 	free(g);
 }
 

@@ -124,6 +124,34 @@ ledger_store_conf(struct store_conf *ret)
 	ret->upgrades = ledger_upgrades;
 }
 
+static int
+index_visit(struct bytes key, struct bytes value, bool damaged, void *arg,
+    struct err *e)
+{
+	(void)key, (void)value, (void)e;
+	*(size_t *)arg += damaged;
+	return 0;
+}
+
+/* A key that is not what it was is not missed when it is looked for: a request
+ * that was seen before would be taken for new. */
+static int
+index_check(struct store_txn *t, void *arg, struct err *e)
+{
+	struct bytes all = { NULL, 0 };
+	size_t n = 0;
+
+	(void)arg;
+	if (store_walk(t, DB_INDEX, all, index_visit, &n, e) == -1)
+		return -1;
+	if (n > 0)
+		return err_set(e, ERR_DAMAGE,
+		    "ledger: %zu rows of its index are damaged: what was seen "
+		    "before might be taken for new; bring a copy back",
+		    n);
+	return 0;
+}
+
 int
 ledger_open(const struct ledger_conf *c, struct ledger **ret, struct err *e)
 {
@@ -136,7 +164,8 @@ ledger_open(const struct ledger_conf *c, struct ledger **ret, struct err *e)
 	str_copy(l->service, sizeof(l->service), c->service);
 	l->signer = c->signer;
 	if (store_open(&sc, &l->store, e) == -1 ||
-	    store_read(l->store, read_head, l, e) == -1)
+	    store_read(l->store, read_head, l, e) == -1 ||
+	    store_read(l->store, index_check, NULL, e) == -1)
 		return -1;
 	if (atomic_load(&l->floor) != 0)
 		clock_confirm(atomic_load(&l->floor));
