@@ -44,6 +44,19 @@ is_old(const struct outbox_entry *en, uint64_t before)
 	return entry_terminal(en->state) && !en->pruned && en->changed < before;
 }
 
+/* An answer's id is no lost entry's: what is left of it says so to the next
+ * start, until the front is behind it. */
+static int
+empty(struct store_txn *t, uint64_t answer, struct err *e)
+{
+	uint8_t key[OUTBOX_KEY_LEN];
+
+	if (answer == 0)
+		return 0;
+	return store_put(t, DB_ROW, outbox_key(key, answer, PART_ANSWER),
+	    bytes_of(NULL, 0), e);
+}
+
 /* The row stays as a mark that the id was one of ours, until it is at the
  * front. */
 static int
@@ -57,8 +70,8 @@ prune_one(struct prune_job *j, struct store_txn *t, uint64_t id, struct err *e)
 	if (rc != 1 || !is_old(&en, j->p->before))
 		return rc == -1 ? -1 : 0;
 	if (del(t, id, PART_OCTETS, e) == -1 ||
-	    del(t, en.answer_value, PART_ANSWER, e) == -1 ||
-	    del(t, en.late_value, PART_ANSWER, e) == -1 ||
+	    empty(t, en.answer_value, e) == -1 ||
+	    empty(t, en.late_value, e) == -1 ||
 	    store_del(t, DB_TX, bytes_of(en.row.b, DIGEST_LEN), e) == -1)
 		return -1;
 	en.pruned = true;
@@ -76,6 +89,7 @@ move_front(
 {
 	const struct outbox_index *x = &j->o->index;
 	uint32_t pos = outbox_index_from(x, *ret);
+	uint64_t front;
 	size_t n;
 
 	for (n = 0; n < PRUNE_MAX && pos != POS_NONE; n++) {
@@ -85,7 +99,12 @@ move_front(
 			return -1;
 		pos = outbox_index_skip(x, pos + 1);
 	}
-	*ret = pos != POS_NONE ? outbox_index_id(x, pos) : store_peek_id(t);
+	front = pos != POS_NONE ? outbox_index_id(x, pos) : store_peek_id(t);
+	/* An answer's id is behind its entry's: none of these is wanted. */
+	for (uint64_t id = *ret; id < front; id++)
+		if (del(t, id, PART_ANSWER, e) == -1)
+			return -1;
+	*ret = front;
 	return 0;
 }
 
