@@ -7,7 +7,8 @@
 #include "common/base/str.h"
 #include "common/queue/outbox_int.h"
 
-#define ALL SIZE_MAX
+#define ALL	   SIZE_MAX
+#define OF_DEVICES (1u << ENTRY_CMP | 1u << ENTRY_VOUCHER)
 
 struct check {
 	const struct truth *t;
@@ -39,9 +40,27 @@ is_like(const struct mark *m, const void *arg)
 {
 	const struct outbox_entry *en = arg;
 
-	return m->state == (uint32_t)en->state &&
-	    digest_eq(&m->row, &en->row) &&
-	    ((m->has & MARK_HAS_ANSWER) != 0) == (en->answer_value != 0);
+	if (m->state != (uint32_t)en->state || m->kind != (uint32_t)en->kind ||
+	    m->parent != en->parent)
+		return false;
+	/* Its end is all that is left of it. */
+	if (en->pruned)
+		return true;
+	return ((m->has & MARK_IS_OURS) != 0 || digest_eq(&m->row, &en->row)) &&
+	    ((m->has & MARK_HAS_ANSWER) != 0) == (en->answer_value != 0) &&
+	    ((m->has & MARK_HAS_LATE) != 0) == (en->late_value != 0) &&
+	    ((m->has & MARK_IS_HELD) != 0) == en->held;
+}
+
+/* It may have been: somebody asked for it. */
+static bool
+may_be_pruned(const struct check *c, enum entry_state state)
+{
+	for (size_t i = 0; entry_terminal(state) && i < c->t->n; i++)
+		if (c->t->v[i].is.what == MARK_PRUNED &&
+		    truth_possible(c->t, &c->t->v[i]))
+			return true;
+	return false;
 }
 
 /* I1: the device's octets, those that travel, and a header that is theirs. */
@@ -57,7 +76,8 @@ check_octets(struct check *c, const struct mark *m)
 		return err_prefix(c->e, "I1: octets");
 	bytes = digest_of(x.bytes.data, x.bytes.len);
 	wrapped = digest_of(x.wrapped.data, x.wrapped.len);
-	if (!digest_eq(&bytes, &m->octets) || !digest_eq(&wrapped, &m->wrapped))
+	if (!digest_eq(&bytes, &m->octets) ||
+	    ((m->has & MARK_IS_OURS) == 0 && !digest_eq(&wrapped, &m->wrapped)))
 		rc = err_set(c->e, ERR_DAMAGE, "I1: other octets");
 	else if (entry_header_parse(buf_bytes(&x.header), &h, c->e) == -1)
 		rc = err_prefix(c->e, "I1");
@@ -76,16 +96,23 @@ static int
 check_answer(
     struct check *c, const struct outbox_entry *en, const struct mark *m)
 {
-	struct buf answer AUTO_BUF = { 0 };
+	struct buf answer AUTO_BUF = { 0 }, late AUTO_BUF = { 0 };
 	struct digest d;
 
-	if ((m->has & MARK_HAS_ANSWER) == 0)
+	if ((m->has & MARK_HAS_ANSWER) != 0) {
+		if (outbox_answer(c->o, en, &answer, c->e) == -1)
+			return err_prefix(c->e, "I3: answer");
+		d = digest_of(answer.data, answer.len);
+		if (!digest_eq(&d, &m->answer))
+			return err_set(c->e, ERR_DAMAGE, "I3: another answer");
+	}
+	if ((m->has & MARK_HAS_LATE) == 0)
 		return 0;
-	if (outbox_answer(c->o, en, &answer, c->e) == -1)
-		return err_prefix(c->e, "I3: answer");
-	d = digest_of(answer.data, answer.len);
-	if (!digest_eq(&d, &m->answer))
-		return err_set(c->e, ERR_DAMAGE, "I3: another answer");
+	if (outbox_late(c->o, en, &late, c->e) == -1)
+		return err_prefix(c->e, "I3: late answer");
+	d = digest_of(late.data, late.len);
+	if (!digest_eq(&d, &m->hash))
+		return err_set(c->e, ERR_DAMAGE, "I3: another late answer");
 	return 0;
 }
 
@@ -94,11 +121,14 @@ static int
 check_step(struct check *c, const struct outbox_entry *en)
 {
 	struct outbox_entry parent;
+	int rc;
 
 	if (en->step == 0)
 		return 0;
-	if (outbox_get(c->o, en->parent, &parent, c->e) != 1 ||
-	    parent.state != ENTRY_CONFIRMED)
+	rc = outbox_get(c->o, en->parent, &parent, c->e);
+	if (rc == 0 && may_be_pruned(c, ENTRY_CONFIRMED))
+		return 0;
+	if (rc != 1 || parent.state != ENTRY_CONFIRMED)
 		return err_set(c->e, ERR_DAMAGE,
 		    "I4: step %u of entry %llu, which is not confirmed",
 		    en->step, (unsigned long long)en->parent);
@@ -129,6 +159,10 @@ check_entry(struct check *c, const struct outbox_entry *en)
 		    "I5: stands as %s%s, which it was not told to be",
 		    entry_state_name(en->state),
 		    en->answer_value != 0 ? " with an answer" : "");
+	if (en->pruned)
+		return may_be_pruned(c, en->state)
+		    ? 0
+		    : err_set(c->e, ERR_DAMAGE, "I1: pruned, unasked");
 	if (check_octets(c, m) == -1 || check_answer(c, en, m) == -1 ||
 	    check_step(c, en) == -1 || check_found(c, en) == -1)
 		return -1;
@@ -148,34 +182,103 @@ see_entry(const struct outbox_entry *en, void *arg)
 	}
 }
 
-/* I1: nothing that was acknowledged is missing. */
+/* I1: an entry that was acknowledged is there, or it had ended and was pruned. */
+static int
+check_there(struct check *c, const struct mark *m)
+{
+	struct outbox_entry en;
+	int rc = outbox_get(c->o, m->id, &en, c->e);
+
+	if (rc == 1 ||
+	    (rc == 0 && may_be_pruned(c, (enum entry_state)m->state)))
+		return 0;
+	/* What it was before it ended does not count. */
+	for (size_t i = 0; rc == 0 && i < c->t->n; i++) {
+		const struct mark *x = &c->t->v[i].is;
+
+		if (x->what == MARK_ENTRY && x->id == m->id &&
+		    truth_possible(c->t, &c->t->v[i]) &&
+		    may_be_pruned(c, (enum entry_state)x->state))
+			return 0;
+	}
+	return err_set(c->e, ERR_DAMAGE, "I1: entry %llu is lost",
+	    (unsigned long long)m->id);
+}
+
 static int
 check_all_there(struct check *c)
 {
-	struct outbox_peer peer = { .seq = 0 };
-	struct outbox_entry en;
-
-	if (outbox_peer(c->o, CRASH_SERVICE, &peer, c->e) == -1)
-		return -1;
 	for (size_t i = 0; i < c->t->n; i++) {
-		const struct mark *m = &c->t->v[i].is;
-
 		if (!truth_acked(c->t, &c->t->v[i]))
 			break;
-		if (m->what == MARK_ENTRY &&
-		    outbox_get(c->o, m->id, &en, c->e) != 1)
-			return err_set(c->e, ERR_DAMAGE,
-			    "I1: entry %llu is lost",
-			    (unsigned long long)m->id);
-		if (m->what == MARK_PEER && peer.seq < m->seq)
-			return err_set(c->e, ERR_DAMAGE,
-			    "I1: batch %llu is forgotten",
-			    (unsigned long long)m->seq);
-		if (m->what == MARK_OPEN &&
-		    memcmp(m->hash.b, outbox_epoch(c->o), ENTRY_EPOCH_LEN) != 0)
-			return err_set(c->e, ERR_DAMAGE,
-			    "I1: another outbox in its place");
+		if (c->t->v[i].is.what == MARK_ENTRY &&
+		    check_there(c, &c->t->v[i].is) == -1)
+			return -1;
 	}
+	return 0;
+}
+
+/* ---- the outbox as a whole ------------------------------------------------ */
+
+struct whole {
+	struct outbox_peer peer;
+	bool suspended;
+	const uint8_t *epoch;
+};
+
+static bool
+is_peer(const struct mark *m, const void *arg)
+{
+	return ((const struct whole *)arg)->peer.seq == m->seq;
+}
+
+static bool
+is_suspended(const struct mark *m, const void *arg)
+{
+	return ((const struct whole *)arg)->suspended == (m->state == 1);
+}
+
+static bool
+is_epoch(const struct mark *m, const void *arg)
+{
+	return memcmp(((const struct whole *)arg)->epoch, m->hash.b,
+		   ENTRY_EPOCH_LEN) == 0;
+}
+
+/* Nothing of this kind has been told yet. */
+static bool
+never_told(const struct truth *t, enum mark_what what)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i].is.what == what && truth_acked(t, &t->v[i]))
+			return false;
+	return true;
+}
+
+static int
+check_whole(struct check *c)
+{
+	static const struct {
+		enum mark_what what;
+		bool (*like)(const struct mark *m, const void *arg);
+		const char *wrong;
+	} parts[] = {
+		{ MARK_OPEN, is_epoch, "I1: another outbox in its place" },
+		{ MARK_PEER, is_peer, "I1: the service's mark is another" },
+		{ MARK_SUSPENDED, is_suspended,
+		    "I5: suspended, or not, against what was told" },
+	};
+	char why[OUTBOX_WHY_MAX];
+	struct whole w = { .suspended = outbox_suspended(c->o, why),
+		.epoch = outbox_epoch(c->o) };
+
+	if (outbox_peer(c->o, CRASH_SERVICE, &w.peer, c->e) == -1)
+		return -1;
+	for (size_t i = 0; i < NELEMS(parts); i++)
+		if (!never_told(c->t, parts[i].what) &&
+		    truth_match(c->t, parts[i].what, 0, parts[i].like, &w) ==
+			NULL)
+			return err_set(c->e, ERR_DAMAGE, "%s", parts[i].wrong);
 	return 0;
 }
 
@@ -283,11 +386,14 @@ go_on(struct check *c)
 	struct outbox_entry en;
 	uint64_t n = 0;
 
+	char why[OUTBOX_WHY_MAX];
+
 	if (c->highest != 0 &&
 	    outbox_get(c->o, 1 + c->w->random % c->highest, &en, c->e) == 1 &&
+	    !en.pruned && (1u << en.kind & OF_DEVICES) != 0 &&
 	    go_on_replay(c, &en) == -1)
 		return -1;
-	if (go_on_new(c) == -1)
+	if (!outbox_suspended(c->o, why) && go_on_new(c) == -1)
 		return -1;
 	outbox_close(STEAL(c->o));
 	if (open_left(c) == -1)
@@ -306,7 +412,7 @@ check_outbox(const struct truth *t, const struct witness *w, struct err *e)
 		return -1;
 	if (outbox_list(c.o, 1, ALL, see_entry, &c, e) == -1)
 		err_prefix(e, "I1: list");
-	else if (!c.bad && check_all_there(&c) == 0) {
+	else if (!c.bad && check_all_there(&c) == 0 && check_whole(&c) == 0) {
 		rc = store_read(c.o->store, verify_audit, &n, e);
 		if (rc == -1)
 			err_prefix(e, "I6");

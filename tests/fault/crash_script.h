@@ -25,16 +25,27 @@
 #define CRASH_SEAL    "seal"
 
 enum mark_what {
-	MARK_OPEN = 1, /* the store is open; hash: its epoch */
-	MARK_BEGIN,    /* op was submitted */
-	MARK_ENTRY,    /* op was done, and this is an entry since */
-	MARK_PEER,     /* ... the mark of the service stands at seq */
-	MARK_CASE,     /* ... this is a case of the ledger */
-	MARK_BATCH,    /* ... batch seq of site `kind` has this hash */
-	MARK_SIGNED    /* ... so the CA was asked: a certificate exists */
+	MARK_OPEN = 1,	/* the store is open; hash: its epoch, here and again
+			  when it is another */
+	MARK_BEGIN,	/* op was submitted */
+	MARK_ENTRY,	/* op was done, and this is an entry since */
+	MARK_PEER,	/* ... the mark of the service stands at seq */
+	MARK_PRUNED,	/* ... what had ended may be gone */
+	MARK_SUSPENDED, /* ... nothing new is accepted (state 1), or is (0) */
+	MARK_CASE,	/* ... this is a case of the ledger */
+	MARK_BATCH,	/* ... batch seq of site `kind` has this hash */
+	MARK_SIGNED	/* ... so the CA was asked: a certificate exists */
 };
 
-enum mark_has { MARK_HAS_ANSWER = 1, MARK_HAS_TBS = 2, MARK_HAS_CERT = 4 };
+/* What there is of it; what is not there must not be there. */
+enum mark_has {
+	MARK_HAS_ANSWER = 1,
+	MARK_HAS_TBS = 2,
+	MARK_HAS_CERT = 4,
+	MARK_HAS_LATE = 8, /* an answer after its end; hash */
+	MARK_IS_HELD = 16,
+	MARK_IS_OURS = 32 /* made by the outbox: row and wrapping are its own */
+};
 
 struct mark {
 	uint32_t what, op;

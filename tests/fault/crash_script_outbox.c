@@ -9,76 +9,45 @@
 
 #include "common/base/file.h"
 #include "common/base/str.h"
-#include "common/queue/outbox.h"
-#include "tests/fault/crash_script.h"
+#include "tests/fault/crash_box.h"
 
-#define ENTRIES_MAX 1024
-#define DEVICES	    12
-#define BURST	    4
-#define DAY	    86400
+#define DEVICES 12
+#define BURST	4
 
-/* An entry, as the script knows it. */
-struct item {
-	struct mark is;
-	char device[16];
-	struct buf octets, wrapped;
-	bool initial;
-	bool busy; /* a call of this burst is about it */
-};
-
-struct box {
-	struct script *s;
-	struct outbox *o;
-	struct item v[ENTRIES_MAX];
-	size_t n;
-	uint64_t seq; /* of the service's batches */
-};
-
-/* One call under way, with all that it borrows. */
-struct call {
-	struct box *b;
-	unsigned op;
-	struct item *i;	     /* what it is about */
-	enum entry_event ev; /* what becomes of it */
-	struct buf answer;
-	struct outbox_accept accept;
-	struct outbox_move move;
-	struct outbox_batch batch;
-	struct batch says;
-	struct batch_item item;
-	struct bytes answers;
-	struct facts facts;
-};
-
-static struct call *
+struct call *
 call_new(struct box *b, struct item *i)
 {
 	struct call *c = xcalloc(1, sizeof(*c));
 
 	c->b = b;
-	c->i = i;
-	i->busy = true;
+	if ((c->i = i) != NULL)
+		i->busy = true;
 	return c;
 }
 
-static void
+void
 call_free(struct call *c)
 {
 	buf_done(&c->answer);
 	free(c);
 }
 
-/* This is what the entry is since this call. */
-static void
-mark_item(struct call *c, struct item *i)
+void
+call_begin(struct call *c)
+{
+	c->op = script_begin(c->b->s);
+}
+
+void
+item_mark(struct call *c, struct item *i)
 {
 	i->is.what = MARK_ENTRY;
 	i->is.op = c->op;
 	script_mark(&i->is);
 }
 
-static void
-advance(struct item *i, enum entry_event ev)
+void
+item_advance(struct item *i, enum entry_event ev)
 {
 	i->is.state = entry_next((enum entry_state)i->is.state, ev);
 	if (i->is.state == ENTRY_NONE)
@@ -86,7 +55,7 @@ advance(struct item *i, enum entry_event ev)
 		    entry_event_name(ev));
 }
 
-static struct item *
+struct item *
 item_by_id(struct box *b, uint64_t id)
 {
 	for (size_t i = 0; i < b->n; i++)
@@ -105,23 +74,49 @@ device_busy(const struct box *b, const char *device)
 	return false;
 }
 
-/* One of those in these states, at random; NULL: there is none. */
-static struct item *
-item_in(struct box *b, unsigned states)
+struct item *
+item_in(struct box *b, unsigned kinds, unsigned states)
 {
-	size_t at = script_random(b->s, ENTRIES_MAX);
+	size_t at = script_random(b->s, BOX_ENTRIES);
 	struct item *i;
 
 	for (size_t k = 0; k < b->n; k++) {
 		i = &b->v[(at + k) % b->n];
-		if ((states >> i->is.state & 1) != 0 && i->is.id != 0 &&
+		if ((states >> i->is.state & 1) != 0 &&
+		    (kinds >> i->is.kind & 1) != 0 && i->is.id != 0 &&
 		    !device_busy(b, i->device))
 			return i;
 	}
 	return NULL;
 }
 
-#define IN(state) (1u << ENTRY_##state)
+struct item *
+item_add(struct box *b)
+{
+	return b->n == BOX_ENTRIES ? NULL : &b->v[b->n++];
+}
+
+void
+item_add_ours(
+    struct call *c, enum entry_kind kind, uint64_t id, uint64_t parent)
+{
+	struct outbox_octets x = { 0 };
+	struct err e = ERR_INIT;
+	struct item *i = item_add(c->b);
+
+	/* A mutant tells us before it has committed. */
+	outbox_flush(c->b->o);
+	if (i == NULL || outbox_octets(c->b->o, id, &x, &e) == -1)
+		script_fail("entry %llu: %s", (unsigned long long)id, e.msg);
+	i->is.id = id;
+	i->is.kind = kind;
+	i->is.state = ENTRY_QUEUED;
+	i->is.parent = parent;
+	i->is.has = MARK_IS_OURS;
+	i->is.octets = digest_of(x.bytes.data, x.bytes.len);
+	item_mark(c, i);
+	outbox_octets_done(&x);
+}
 
 /* ---- accepting --------------------------------------------------------- */
 
@@ -136,16 +131,16 @@ accepted(struct outbox_accept *a, const struct err *e)
 		script_fail("accepted as %s", entry_state_name(a->entry.state));
 	c->i->is.id = a->entry.id;
 	c->i->is.state = ENTRY_QUEUED;
-	mark_item(c, c->i);
+	item_mark(c, c->i);
 	if (a->superseded != 0) {
 		old = item_by_id(c->b, a->superseded);
-		advance(old, ENTRY_EV_WITHDRAW);
-		mark_item(c, old);
+		item_advance(old, ENTRY_EV_WITHDRAW);
+		item_mark(c, old);
 	}
 	if (a->parent != 0) {
 		old = item_by_id(c->b, a->parent);
 		old->is.state = ENTRY_CONFIRMED;
-		mark_item(c, old);
+		item_mark(c, old);
 	}
 	call_free(c);
 }
@@ -167,21 +162,20 @@ accept_submit(struct call *c)
 		.facts = &c->facts,
 		.label = i->device,
 		.received = clock_now(),
-		.deadline = clock_now().time + DAY,
+		.deadline = clock_now().time + BOX_DAY,
 		.parent = i->is.parent,
 		.user = c };
-	c->op = script_begin(c->b->s);
+	call_begin(c);
 	outbox_accept(c->b->o, &c->accept, accepted, c->b->s->here);
 }
 
 static struct item *
 item_new(struct box *b, enum entry_kind kind, const char *device)
 {
-	struct item *i = &b->v[b->n];
+	struct item *i = item_add(b);
 
-	if (b->n == ENTRIES_MAX)
+	if (i == NULL)
 		return NULL;
-	b->n++;
 	str_copy(i->device, sizeof(i->device), device);
 	i->octets = script_octets(b->s, "request", 40, 6000);
 	if (kind == ENTRY_CMP)
@@ -216,10 +210,11 @@ do_request(struct box *b)
 static bool
 do_cert_conf(struct box *b)
 {
-	struct item *parent = item_in(b, IN(ANSWERED) | IN(DELIVERED)), *i;
+	struct item *parent = item_in(
+			b, 1u << ENTRY_CMP, IN(ANSWERED) | IN(DELIVERED)),
+		    *i;
 
-	if (parent == NULL || parent->is.kind != ENTRY_CMP ||
-	    parent->is.step != 0)
+	if (parent == NULL || parent->is.step != 0)
 		return false;
 	if ((i = item_new(b, ENTRY_CMP, parent->device)) == NULL)
 		return false;
@@ -246,7 +241,9 @@ replayed(struct outbox_accept *a, const struct err *e)
 static bool
 do_replay(struct box *b)
 {
-	struct item *i = item_in(b, ~0u);
+	/* What has ended may be pruned. */
+	struct item *i = item_in(b, OF_DEVICES,
+	    ~(IN(CONFIRMED) | IN(REFUSED) | IN(EXPIRED) | IN(WITHDRAWN)));
 	struct call *c;
 
 	if (i == NULL)
@@ -259,184 +256,49 @@ do_replay(struct box *b)
 		.parent = i->is.parent,
 		.received = clock_now(),
 		.user = c };
-	c->op = script_begin(b->s);
+	call_begin(c);
 	outbox_accept(b->o, &c->accept, replayed, b->s->here);
 	return true;
-}
-
-/* ---- moving ------------------------------------------------------------ */
-
-static void
-moved(struct outbox_move *m, const struct err *e)
-{
-	struct call *c = m->user;
-
-	script_done(c->b->s, e);
-	if (!m->moved[0])
-		script_fail("entry %llu: no %s",
-		    (unsigned long long)c->i->is.id,
-		    entry_event_name(m->event));
-	advance(c->i, m->event);
-	mark_item(c, c->i);
-	call_free(c);
-}
-
-static bool
-move_one(struct box *b, unsigned states, enum entry_event ev)
-{
-	struct item *i = item_in(b, states);
-	struct call *c;
-
-	if (i == NULL)
-		return false;
-	c = call_new(b, i);
-	c->move = (struct outbox_move){ .event = ev,
-		.ids = { i->is.id },
-		.n = 1,
-		.carrier = "link ra",
-		.reason = ev == ENTRY_EV_WITHDRAW ? "given up" : NULL,
-		.user = c };
-	c->op = script_begin(b->s);
-	outbox_move(b->o, &c->move, moved, b->s->here);
-	return true;
-}
-
-static bool
-do_hand_out(struct box *b)
-{
-	return move_one(b, IN(QUEUED) | IN(INFLIGHT), ENTRY_EV_HANDOUT);
-}
-
-static bool
-do_deliver(struct box *b)
-{
-	return move_one(b, IN(ANSWERED), ENTRY_EV_DELIVER);
-}
-
-static bool
-do_confirm(struct box *b)
-{
-	return move_one(b, IN(DELIVERED), ENTRY_EV_CONFIRM);
-}
-
-static bool
-do_withdraw(struct box *b)
-{
-	return move_one(b, IN(QUEUED), ENTRY_EV_WITHDRAW);
-}
-
-/* ---- what a service says ----------------------------------------------- */
-
-static void
-heard(struct outbox_batch *x, const struct err *e)
-{
-	struct call *c = x->user;
-	struct mark m = { .what = MARK_PEER, .op = c->op, .seq = c->says.seq };
-
-	script_done(c->b->s, e);
-	if (x->alarms != 0 || x->moved != 1)
-		script_fail("batch %llu: %zu moved, %zu alarms",
-		    (unsigned long long)c->says.seq, x->moved, x->alarms);
-	advance(c->i, c->ev);
-	if (c->item.has_answer) {
-		c->i->is.has |= MARK_HAS_ANSWER;
-		c->i->is.answer = c->item.answer;
-	}
-	mark_item(c, c->i);
-	script_mark(&m);
-	call_free(c);
-}
-
-static bool
-tell_one(struct box *b, unsigned states, enum batch_code code,
-    enum entry_event ev, bool answer)
-{
-	struct item *i = item_in(b, states);
-	struct call *c;
-
-	/* One answer is all that a service gives. */
-	if (i == NULL || (answer && (i->is.has & MARK_HAS_ANSWER) != 0))
-		return false;
-	c = call_new(b, i);
-	c->ev = ev;
-	c->item = (struct batch_item){ .id = i->is.id,
-		.code = code,
-		.digest = i->is.octets,
-		.has_answer = answer };
-	if (answer)
-		c->answer = script_octets(b->s, "answer", 30, 9000);
-	c->answers = buf_bytes(&c->answer);
-	c->item.answer = digest_of(c->answer.data, c->answer.len);
-	c->says = (struct batch){ .service = CRASH_SERVICE,
-		.service_epoch = "one epoch",
-		.site = CRASH_SITE,
-		.seq = ++b->seq,
-		.time = clock_now().time,
-		.n = 1,
-		.items = &c->item };
-	memcpy(c->says.site_epoch, outbox_epoch(b->o), ENTRY_EPOCH_LEN);
-	c->batch = (struct outbox_batch){
-		.batch = &c->says, .answers = &c->answers, .user = c
-	};
-	c->op = script_begin(b->s);
-	outbox_batch(b->o, &c->batch, heard, b->s->here);
-	return true;
-}
-
-static bool
-do_receipt(struct box *b)
-{
-	return tell_one(b, IN(INFLIGHT), BATCH_STORED, ENTRY_EV_RECEIPT, false);
-}
-
-static bool
-do_answer(struct box *b)
-{
-	return tell_one(b, IN(INFLIGHT) | IN(CUSTODY), BATCH_ANSWERED,
-	    ENTRY_EV_ANSWER, true);
-}
-
-/* A refusal with octets of its own is an answer. */
-static bool
-do_refusal(struct box *b)
-{
-	return tell_one(b, IN(INFLIGHT) | IN(CUSTODY), BATCH_REFUSED,
-	    ENTRY_EV_ANSWER, true);
-}
-
-static bool
-do_plain_refusal(struct box *b)
-{
-	return tell_one(b, IN(INFLIGHT) | IN(CUSTODY), BATCH_TOO_LARGE,
-	    ENTRY_EV_REFUSE, false);
-}
-
-static bool
-do_late_answer(struct box *b)
-{
-	return tell_one(
-	    b, IN(WITHDRAWN), BATCH_ANSWERED, ENTRY_EV_ANSWER, true);
 }
 
 /* ---- the run ------------------------------------------------------------ */
 
 static const struct {
 	unsigned weight;
-	bool (*start)(struct box *b);
+	box_start start;
+	bool alone;
 } calls[] = {
-	{ 6, do_request },
-	{ 5, do_hand_out },
-	{ 4, do_receipt },
-	{ 4, do_answer },
-	{ 1, do_refusal },
-	{ 1, do_plain_refusal },
-	{ 1, do_late_answer },
-	{ 3, do_deliver },
-	{ 1, do_confirm },
-	{ 2, do_cert_conf },
-	{ 1, do_withdraw },
-	{ 1, do_replay },
+	{ 24, do_request },
+	{ 20, box_hand_out },
+	{ 16, box_receipt },
+	{ 16, box_answer },
+	{ 4, box_refusal },
+	{ 4, box_plain_refusal },
+	{ 12, box_deliver },
+	{ 4, box_confirm },
+	{ 8, do_cert_conf },
+	{ 3, box_withdraw },
+	{ 2, box_expire },
+	{ 3, box_hold },
+	{ 3, box_release },
+	{ 4, box_give_up },
+	{ 4, box_late_answer },
+	{ 4, box_receipt_of_ours },
+	{ 4, do_replay },
+	{ 4, box_reopen, .alone = true },
+	{ 2, box_checkpoint, .alone = true },
+	{ 2, box_prune, .alone = true },
+	{ 1, box_renew, .alone = true },
 };
+
+/* Nothing else may be under way. */
+static void
+burst_over(struct box *b)
+{
+	script_wait(b->s);
+	for (size_t i = 0; i < b->n; i++)
+		b->v[i].busy = false;
+}
 
 static void
 start_one(struct box *b)
@@ -449,7 +311,11 @@ start_one(struct box *b)
 	pick = script_random(b->s, all);
 	for (i = 0; pick >= calls[i].weight; i++)
 		pick -= calls[i].weight;
+	if (calls[i].alone)
+		burst_over(b);
 	calls[i].start(b);
+	if (calls[i].alone)
+		burst_over(b);
 }
 
 static void
@@ -459,9 +325,7 @@ burst(struct box *b)
 
 	for (; n > 0 && b->s->op < b->s->ops; n--)
 		start_one(b);
-	script_wait(b->s);
-	for (size_t i = 0; i < b->n; i++)
-		b->v[i].busy = false;
+	burst_over(b);
 }
 
 /* At the end the outbox and the script agree. */
@@ -475,8 +339,12 @@ compare(struct box *b)
 	for (size_t i = 0; i < b->n; i++) {
 		enum entry_state want = (enum entry_state)b->v[i].is.state;
 
-		if (outbox_get(b->o, b->v[i].is.id, &en, &e) != 1)
-			script_fail("%s", e.msg);
+		if (outbox_get(b->o, b->v[i].is.id, &en, &e) != 1 &&
+		    !entry_terminal(want))
+			script_fail("entry %llu is gone: %s",
+			    (unsigned long long)b->v[i].is.id, e.msg);
+		else if (e.kind != ERR_NONE || en.id != b->v[i].is.id)
+			continue;
 		if (en.state != want)
 			script_fail("entry %llu is %s, not %s",
 			    (unsigned long long)en.id,
@@ -485,20 +353,27 @@ compare(struct box *b)
 }
 
 void
-script_outbox(struct script *s)
+box_open(struct box *b)
 {
-	struct outbox_conf conf = { .store = { .dir = s->store,
+	struct outbox_conf conf = { .store = { .dir = b->s->store,
 					.map_size = CRASH_MAP },
 		.site = CRASH_SITE,
-		.signer = s->signer,
+		.signer = b->s->signer,
 		.full_percent = 85 };
-	struct mark opened = { .what = MARK_OPEN };
-	struct box *b = xcalloc(1, sizeof(*b));
 	struct err e = ERR_INIT;
 
-	b->s = s;
 	if (outbox_open(&conf, &b->o, &e) == -1)
 		script_fail("%s", e.msg);
+}
+
+void
+script_outbox(struct script *s)
+{
+	struct mark opened = { .what = MARK_OPEN };
+	struct box *b = xcalloc(1, sizeof(*b));
+
+	b->s = s;
+	box_open(b);
 	memcpy(opened.hash.b, outbox_epoch(b->o), ENTRY_EPOCH_LEN);
 	script_mark(&opened);
 	while (s->op < s->ops)
