@@ -68,6 +68,7 @@ file_check(struct store *s, struct err *e)
 {
 	AUTO(char) path = path_join(s->dir, STORE_FILE);
 	struct stat st, owner;
+	size_t mended;
 
 	if (fstat(s->owner, &owner) == -1)
 		return err_errno(e, ERR_LOCAL, "store %s: owner", s->dir);
@@ -79,7 +80,14 @@ file_check(struct store *s, struct err *e)
 	if (owner.st_size == 0 && !s->read_only && store_pages_blank(path) &&
 	    truncate(path, 0) == -1)
 		return err_errno(e, ERR_LOCAL, "store %s: " STORE_FILE, s->dir);
-	return store_pages_check(path, e);
+	if (s->read_only)
+		return store_pages_check(path, e);
+	if (store_pages_mend(path, &mended, e) == -1)
+		return -1;
+	if (mended > 0)
+		log_event(LOG_ALARM, "store.pages-mended", "store", "%s",
+		    s->dir, "pages", "%zu", mended, NULL);
+	return 0;
 }
 
 static int

@@ -72,6 +72,9 @@ struct walk {
 	size_t size, page_size;
 	uint64_t last, txn;
 	uint8_t *seen; /* a bit a page */
+	bool mend;
+	struct page_head *mended; /* new heads of values' first pages */
+	size_t n_mended;
 	struct err *e;
 };
 
@@ -226,29 +229,50 @@ key_check(const struct tree *t, uint64_t page, struct bytes key,
 
 /* ---- values ---------------------------------------------------------- */
 
+/* The pages of a value that begins on this one and needs so many.  Damage that
+ * can be mended is noted. */
+static int
+value_pages(struct walk *w, uint64_t first, uint64_t need, uint32_t *ret)
+{
+	struct page_head h;
+
+	if (head_get(w, first, IS_OVERFLOW, &h) == 0) {
+		memcpy(ret, &h.lower, sizeof(*ret));
+		if (*ret >= need && *ret <= w->last - first + 1)
+			return 0;
+		bad(w, first, "its count of pages is wrong");
+	}
+	if (!w->mend)
+		return -1;
+	*ret = (uint32_t)need;
+	h = (struct page_head){ .number = first, .flags = IS_OVERFLOW };
+	memcpy(&h.lower, ret, sizeof(*ret));
+	w->mended = xrealloc(w->mended, (w->n_mended + 1) * sizeof(*w->mended));
+	w->mended[w->n_mended++] = h;
+	return 0;
+}
+
 /* What a node's value leads to: octets on the page, or pages of its own. */
 static int
 value_find(
     struct tree *t, uint64_t page, const struct node *n, struct bytes *ret)
 {
 	uint64_t first, need;
-	struct page_head h;
-	uint32_t pages;
+	uint32_t pages = 0;
 
 	*ret = bytes_of(n->value, n->size);
 	if ((n->flags & NODE_BIG) == 0)
 		return 0;
 	memcpy(&first, n->value, sizeof(first));
-	need = (sizeof(h) - 1 + n->size) / t->w->page_size + 1;
-	if (first < FIRST_PAGE || first > t->w->last)
+	need = (sizeof(struct page_head) - 1 + n->size) / t->w->page_size + 1;
+	if (first < FIRST_PAGE || first > t->w->last ||
+	    need > t->w->last - first + 1)
 		return bad(t->w, page, "a value is beyond the last page");
-	if (head_get(t->w, first, IS_OVERFLOW, &h) == -1)
+	if (value_pages(t->w, first, need, &pages) == -1)
 		return -1;
-	memcpy(&pages, &h.lower, sizeof(pages));
-	if (pages < need)
-		return bad(t->w, first, "too small for its value");
 	t->is.overflows += pages;
-	*ret = bytes_of(page_at(t->w, first) + sizeof(h), n->size);
+	*ret =
+	    bytes_of(page_at(t->w, first) + sizeof(struct page_head), n->size);
 	return take(t->w, first, pages);
 }
 
@@ -484,11 +508,29 @@ file_check(struct walk *w)
 	return tree_check(&free_tree, m.txn % 2, &m.free);
 }
 
-int
-store_pages_check(const char *path, struct err *e)
+/* By hand, not through the map: so it is what is on disk, or an error. */
+static int
+mended_write(const struct walk *w, int fd)
 {
-	struct walk w = { .path = path, .e = e };
-	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; i < w->n_mended; i++) {
+		const struct page_head *h = &w->mended[i];
+
+		if (pwrite(
+			fd, h, sizeof(*h), (off_t)(h->number * w->page_size)) !=
+		    (ssize_t)sizeof(*h))
+			return err_errno(
+			    w->e, ERR_LOCAL, "%s: mending", w->path);
+	}
+	if (w->n_mended > 0 && fsync(fd) == -1)
+		return err_errno(w->e, ERR_LOCAL, "%s: mending", w->path);
+	return 0;
+}
+
+static int
+pages_check(struct walk *w, size_t *ret_mended)
+{
+	int flags = (w->mend ? O_RDWR : O_RDONLY) | O_CLOEXEC;
+	AUTO_FD fd = open(w->path, flags);
 	struct stat st;
 	void *map;
 	int rc;
@@ -496,17 +538,44 @@ store_pages_check(const char *path, struct err *e)
 	if (fd == -1 && errno == ENOENT)
 		return 0;
 	if (fd == -1 || fstat(fd, &st) == -1)
-		return err_errno(e, ERR_LOCAL, "%s", path);
+		return err_errno(w->e, ERR_LOCAL, "%s", w->path);
 	if (st.st_size == 0)
 		return 0;
-	w.size = (size_t)st.st_size;
-	map = mmap(NULL, w.size, PROT_READ, MAP_SHARED, fd, 0);
+	w->size = (size_t)st.st_size;
+	map = mmap(NULL, w->size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
-		return err_errno(e, ERR_LOCAL, "%s: map", path);
-	w.map = map;
-	rc = file_check(&w);
-	munmap(map, w.size);
+		return err_errno(w->e, ERR_LOCAL, "%s: map", w->path);
+	w->map = map;
+	rc = file_check(w);
+	munmap(map, w->size);
+	if (rc == 0)
+		rc = mended_write(w, fd);
+	if (rc == 0)
+		*ret_mended = w->n_mended;
+	free(w->mended);
 	return rc;
+}
+
+int
+store_pages_check(const char *path, struct err *e)
+{
+	struct err own = ERR_INIT;
+	struct walk w = { .path = path, .e = e != NULL ? e : &own };
+	size_t none;
+
+	return pages_check(&w, &none);
+}
+
+int
+store_pages_mend(const char *path, size_t *ret_mended, struct err *e)
+{
+	struct err own = ERR_INIT;
+	struct walk w = {
+		.path = path, .mend = true, .e = e != NULL ? e : &own
+	};
+
+	*ret_mended = 0;
+	return pages_check(&w, ret_mended);
 }
 
 bool

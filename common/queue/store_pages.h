@@ -20,6 +20,12 @@
  * page and what is wrong with it; ERR_LOCAL if it cannot be read. */
 int store_pages_check(const char *path, struct err *e) WARN_UNUSED;
 
+/* The same, but a page that begins a value's own and has lost its head is given
+ * a new one, which the tree tells: then that value alone is in doubt, and its
+ * seal decides.  *ret_mended counts them; on disk before return. */
+int store_pages_mend(
+    const char *path, size_t *ret_mended, struct err *e) WARN_UNUSED;
+
 /* There is a file, and but for its meta pages it is empty: no commit has ever
  * reached it.  Reads to the first octet that is not zero. */
 bool store_pages_blank(const char *path);

@@ -237,16 +237,14 @@ entry_look(unsigned n, struct seen *ret)
 	}
 }
 
-struct burials {
-	unsigned dead;
-};
-
+/* One that is buried and does not know any more by which row it came. */
 static void
-bury(const struct outbox_entry *en, void *arg)
+count_nameless(const struct outbox_entry *en, void *arg)
 {
-	struct burials *b = arg;
+	static const struct digest none;
 
-	b->dead += en->state == ENTRY_DEAD;
+	if (en->state == ENTRY_DEAD && digest_eq(&en->row, &none))
+		++*(unsigned *)arg;
 }
 
 static int
@@ -254,22 +252,17 @@ look(const struct lab *l, struct seen *ret, struct err *e)
 {
 	struct outbox_peer peer = { .seq = 0 };
 	struct outbox_counts c;
-	struct burials b = { 0 };
+	unsigned nameless = 0;
 	bool done;
 
 	if (box_open(l, e) == -1)
 		return -1;
 	for (unsigned n = 0; n < GOOD_ENTRIES; n++)
 		entry_look(n, ret);
-	/* A buried one may not know any more by which row it came. */
-	if (outbox_list(box, 1, SIZE_MAX, bury, &b, NULL) == 0 &&
-	    b.dead > ret->damaged) {
-		unsigned more = b.dead - ret->damaged;
-
-		more = more < ret->absent ? more : ret->absent;
-		ret->absent -= more;
-		ret->damaged += more;
-	}
+	(void)!outbox_list(box, 1, SIZE_MAX, count_nameless, &nameless, NULL);
+	nameless = nameless < ret->absent ? nameless : ret->absent;
+	ret->absent -= nameless;
+	ret->damaged += nameless;
 	outbox_count(box, &c);
 	done = outbox_peer(box, "ra", &peer, NULL) == 0;
 	ret->behind = c.next_id <= GOOD_ENTRIES || (done && peer.seq < seq);
