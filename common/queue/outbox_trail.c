@@ -47,8 +47,9 @@ outbox_trail_add(struct outbox *o, const struct audit_record *r)
 
 struct forward {
 	const struct digest *hash;
+	uint64_t end; /* from there on the ring tells */
 	size_t left;
-	bool holes;
+	bool holes, all;
 	uint64_t found;
 };
 
@@ -60,6 +61,8 @@ forward_one(struct bytes key, struct bytes value, bool damaged, void *arg,
 	struct forward *f = arg;
 
 	(void)e;
+	if ((f->all = store_key_to_id(key) >= f->end))
+		return 1;
 	f->holes |= damaged;
 	if (!damaged && digest_eq(&d, f->hash))
 		f->found = store_key_to_id(key);
@@ -70,7 +73,9 @@ int
 outbox_trail_find(struct outbox *o, struct store_txn *t,
     const struct digest *hash, uint64_t after, uint64_t *ret)
 {
-	struct forward f = { .hash = hash, .left = FORWARD_MAX };
+	struct forward f = {
+		.hash = hash, .end = o->ring_from, .left = FORWARD_MAX
+	};
 	uint64_t seq = store_audit_head(t)->seq;
 	uint8_t key[STORE_KEY_ID_LEN];
 
@@ -85,7 +90,7 @@ outbox_trail_find(struct outbox *o, struct store_txn *t,
 		&f, NULL) == -1)
 		return -1;
 	if (f.found == 0)
-		return f.left > 0 && !f.holes && !o->ring_holes ? 0 : -1;
+		return f.all && !f.holes && !o->ring_holes ? 0 : -1;
 	*ret = f.found;
 	return 1;
 }

@@ -131,49 +131,74 @@ held(struct outbox_hold *h, const struct err *e)
 	result_set(h->user, e);
 }
 
+static inline void
+withdrawn(struct outbox_withdraw *w, const struct err *e)
+{
+	result_set(w->user, e);
+}
+
+static inline void
+checked(struct outbox_checkpoint *c, const struct err *e)
+{
+	result_set(c->user, e);
+}
+
+static inline void
+pruned(struct outbox_prune *p, const struct err *e)
+{
+	result_set(p->user, e);
+}
+
+static inline void
+turned(void *user, const struct err *e)
+{
+	result_set(user, e);
+}
+
+/* x.user = &r; call(box, &x, done, to), and its end. */
+#define WAIT_FOR(call, x, done) \
+	__extension__({ \
+		struct result r_ = { 0 }; \
+		struct inbox in_; \
+		inbox_init(&in_); \
+		(x)->user = &r_; \
+		call(box, x, done, (struct post){ inbox_post, &in_ }); \
+		while (!r_.over) \
+			inbox_run(&in_); \
+		inbox_done(&in_); \
+		r_.e; \
+	})
+
+/* The same of suspend and renew. */
+#define TURN(call, text) \
+	do { \
+		struct result r_ = { 0 }; \
+		struct inbox in_; \
+		inbox_init(&in_); \
+		call(box, text, turned, &r_, \
+		    (struct post){ inbox_post, &in_ }); \
+		while (!r_.over) \
+			inbox_run(&in_); \
+		inbox_done(&in_); \
+		assert_int_equal(r_.e.kind, ERR_NONE); \
+	} while (0)
+
 static inline struct err
 accept_wait(struct outbox_accept *a)
 {
-	struct result r = { 0 };
-	struct inbox in;
-
-	inbox_init(&in);
-	a->user = &r;
-	outbox_accept(box, a, accepted, (struct post){ inbox_post, &in });
-	while (!r.over)
-		inbox_run(&in);
-	inbox_done(&in);
-	return r.e;
+	return WAIT_FOR(outbox_accept, a, accepted);
 }
 
 static inline struct err
 move_wait(struct outbox_move *m)
 {
-	struct result r = { 0 };
-	struct inbox in;
-
-	inbox_init(&in);
-	m->user = &r;
-	outbox_move(box, m, moved, (struct post){ inbox_post, &in });
-	while (!r.over)
-		inbox_run(&in);
-	inbox_done(&in);
-	return r.e;
+	return WAIT_FOR(outbox_move, m, moved);
 }
 
 static inline struct err
 batch_wait(struct outbox_batch *b)
 {
-	struct result r = { 0 };
-	struct inbox in;
-
-	inbox_init(&in);
-	b->user = &r;
-	outbox_batch(box, b, told, (struct post){ inbox_post, &in });
-	while (!r.over)
-		inbox_run(&in);
-	inbox_done(&in);
-	return r.e;
+	return WAIT_FOR(outbox_batch, b, told);
 }
 
 /* ---- shorthands ------------------------------------------------------ */
@@ -417,16 +442,9 @@ hold(uint64_t id, bool on)
 		.hold = on,
 		.who = "uid 1000",
 		.why = "the test" };
-	struct result r = { 0 };
-	struct inbox in;
+	struct err e = WAIT_FOR(outbox_hold, &h, held);
 
-	inbox_init(&in);
-	h.user = &r;
-	outbox_hold(box, &h, held, (struct post){ inbox_post, &in });
-	while (!r.over)
-		inbox_run(&in);
-	inbox_done(&in);
-	assert_int_equal(r.e.kind, ERR_NONE);
+	assert_int_equal(e.kind, ERR_NONE);
 	assert_int_equal(h.refused, h.moved[0] ? 0 : 1);
 	return h.moved[0];
 }
@@ -512,6 +530,68 @@ failing_job(struct store_txn *t, void *arg, struct err *e)
 	if (outbox_apply(box, t, &en, ENTRY_EV_ADMIT, NULL, NULL, e) == -1)
 		return -1;
 	return err_set(e, ERR_LOCAL, "on purpose");
+}
+
+/* A row changed behind the table's back. */
+struct forge {
+	uint64_t id;
+	void (*fn)(struct outbox_entry *en);
+};
+
+static inline int
+forge_job(struct store_txn *t, void *arg, struct err *e)
+{
+	const struct forge *f = arg;
+	struct outbox_entry en;
+
+	if (outbox_row_get(box, t, f->id, &en, e) != 1)
+		return -1;
+	f->fn(&en);
+	return outbox_row_put(box, t, &en, e);
+}
+
+static inline void
+forge(uint64_t id, void (*fn)(struct outbox_entry *en))
+{
+	struct forge f = { id, fn };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(store_submit_wait(box->store, forge_job, &f, &e), 0);
+}
+
+static inline struct outbox_counts
+counts(void)
+{
+	struct outbox_counts c;
+
+	outbox_count(box, &c);
+	return c;
+}
+
+/* The ids that may leave, as text. */
+static inline void
+sendable_is(unsigned kinds, uint64_t after, bool inflight_too, const char *want)
+{
+	struct buf got AUTO_BUF = { 0 };
+	uint64_t ids[64];
+	size_t n, i;
+
+	n = outbox_sendable(box, kinds, after, inflight_too, ids, NELEMS(ids));
+	for (i = 0; i < n; i++)
+		buf_printf(&got, "%llu ", (unsigned long long)ids[i]);
+	assert_string_equal(buf_cstr(&got), want);
+}
+
+/* Each commit changes it. */
+static inline struct digest
+file_digest(void)
+{
+	AUTO(char) path = path_join(dir, "data.mdb");
+	struct buf file AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(file_read(path, 8 * MAP, &file, &e), 0);
+	return digest_of(file.data, file.len);
 }
 
 /* ---- damage ---------------------------------------------------------- */
