@@ -164,6 +164,8 @@
 	    "exit 78", "common/sys/conf_yaml") \
 	X(CONF_NODES, "configuration.nodes", 20000, "values", \
 	    "exit 78", "common/sys/conf_yaml") \
+	X(CRL_FILE, "crl.file", 16 * 1024 * 1024, "octets", "exit 78", \
+	    "common/pki/crl") \
 	X(DENY_FILE, "deny-list.file", 16 * 1024 * 1024, "octets", \
 	    "exit 78", "common/pki/trust") \
 	X(PEM_FILE, "certificates.file", 256 * 1024, "octets", \
