@@ -1,5 +1,6 @@
 /* waybill-masa-client: trades registrar voucher requests for vouchers and
  * audit logs. */
+#include "common/queue/store.h"
 #include "common/sys/daemon.h"
 #include "masa-client/masa.h"
 
@@ -40,6 +41,8 @@ main(int argc, char **argv)
 	masa_conf_sandbox(&m.conf, &box);
 	if (opts.check) {
 		daemon_check_sandbox(&opts, &box);
+		if (store_check_ends(m.conf.service.store.directory, &e) == -1)
+			return fail(&m, &e);
 		return daemon_check_ok("service %s, %zu vendors, %zu sites",
 		    m.conf.service.name, m.conf.vendors.n,
 		    sites_count(m.service.sites));

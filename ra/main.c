@@ -1,4 +1,5 @@
 /* waybill-ra: judges each entry once, has it issued once, keeps the answer. */
+#include "common/queue/store.h"
 #include "common/sys/daemon.h"
 #include "ra/ra.h"
 
@@ -41,6 +42,8 @@ main(int argc, char **argv)
 	if (opts.check) {
 		daemon_check_sandbox(&opts, &box);
 		ca_stop(r.ca);
+		if (store_check_ends(r.conf.service.store.directory, &e) == -1)
+			return daemon_fail(&e);
 		return daemon_check_ok("service %s, %zu vendors, %zu sites",
 		    r.conf.service.name, r.conf.vendors.n,
 		    sites_count(r.service.sites));

@@ -31,6 +31,8 @@ main(int argc, char **argv)
 	reg_conf_sandbox(&r.conf, &box);
 	if (opts.check) {
 		daemon_check_sandbox(&opts, &box);
+		if (store_check_ends(r.conf.store.directory, &e) == -1)
+			return daemon_fail(&e);
 		return daemon_check_ok("site %s, %zu vendors, %zu services",
 		    r.conf.site, r.conf.vendors.n, r.n_services);
 	}

@@ -274,6 +274,19 @@ store_ends(const char *dir)
 	return ends_count(fd, clock_now().time, STORE_ENDS_SECONDS);
 }
 
+int
+store_check_ends(const char *dir, struct err *e)
+{
+	unsigned n = store_ends(dir);
+
+	if (n < STORE_ENDS_MAX)
+		return 0;
+	return err_set(e, ERR_DAMAGE,
+	    "store %s: %u commits failed within %d minutes: it would start "
+	    "read-only",
+	    dir, n, STORE_ENDS_SECONDS / 60);
+}
+
 void
 store_close(struct store *s)
 {

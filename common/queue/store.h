@@ -110,6 +110,8 @@ bool store_read_only(const struct store *s);
 /* How often the store of this folder ended its process in the last
  * STORE_ENDS_SECONDS, without opening it: read-only from STORE_ENDS_MAX on. */
 unsigned store_ends(const char *dir);
+/* For --check: ERR_DAMAGE if it would start read-only. */
+int store_check_ends(const char *dir, struct err *e) WARN_UNUSED;
 
 /* A secret file of at least 32 octets (made with random ones if absent and
  * create is set), mode 0600.  One that is shorter, or that others may read, is

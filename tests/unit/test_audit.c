@@ -11,6 +11,7 @@
 
 #include "common/base/str.h"
 #include "common/queue/audit.h"
+#include "common/queue/queue_json.h"
 
 #define DB 1
 
@@ -204,6 +205,139 @@ test_list_is_of_one_entry(void **state)
 	}
 }
 
+struct page {
+	uint64_t first;
+	size_t max, n;
+	uint64_t seen[4];
+};
+
+static void
+page_visit(const struct audit_record *r, void *arg)
+{
+	struct page *p = arg;
+
+	assert_true(p->n < NELEMS(p->seen));
+	p->seen[p->n++] = r->seq;
+}
+
+static int
+page_run(struct store_txn *t, void *arg, struct err *e)
+{
+	struct page *p = arg;
+
+	return audit_page(t, DB, p->first, p->max, page_visit, p, e);
+}
+
+static void
+test_pages_begin_where_asked(void **state)
+{
+	static const struct {
+		uint64_t first;
+		size_t max;
+		uint64_t seqs[5];
+	} cases[] = {
+		{ 0, 4, { 1, 2, 3, 4 } },
+		{ 2, 2, { 2, 3 } },
+		{ 3, 4, { 3, 4 } },
+		{ 4, 0, { 0 } },
+		{ 5, 4, { 0 } },
+		{ UINT64_MAX, 4, { 0 } },
+	};
+
+	(void)state;
+	four_records();
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct page p = { cases[i].first, cases[i].max, 0, { 0 } };
+
+		assert_int_equal(store_read(store, page_run, &p, NULL), 0);
+		for (size_t n = 0; n < NELEMS(cases[i].seqs); n++)
+			assert_int_equal(
+			    n < p.n ? p.seen[n] : 0, cases[i].seqs[n]);
+	}
+}
+
+struct has {
+	uint64_t seq;
+	struct digest hash;
+	int rc;
+};
+
+static int
+has_run(struct store_txn *t, void *arg, struct err *e)
+{
+	struct has *h = arg;
+
+	h->rc = audit_has(t, DB, h->seq, &h->hash, e);
+	return 0;
+}
+
+static int
+has(uint64_t seq, struct digest hash)
+{
+	struct has h = { seq, hash, 7 };
+
+	assert_int_equal(store_read(store, has_run, &h, NULL), 0);
+	return h.rc;
+}
+
+static void
+test_heads_are_found_in_the_chain(void **state)
+{
+	struct digest zero = { { 0 } };
+	struct audit_record one, two;
+
+	(void)state;
+	assert_int_equal(has(0, zero), 1);
+	one = append(5, "accepted", "a");
+	two = append(6, "accepted", "b");
+	assert_int_equal(has(1, one.hash), 1);
+	assert_int_equal(has(2, two.hash), 1);
+	assert_int_equal(has(2, one.hash), 0);
+	assert_int_equal(has(1, two.hash), 0);
+	assert_int_equal(has(3, two.hash), 0);
+	assert_int_equal(has(1, zero), 0);
+	assert_int_equal(has(0, zero), 1);
+	assert_int_equal(has(0, one.hash), 0);
+}
+
+/* What who exports the trail needs: text, hash and the one before. */
+static void
+test_json_can_be_verified_elsewhere(void **state)
+{
+	struct digest previous = { { 0 } }, want;
+	struct list l;
+
+	(void)state;
+	four_records();
+	l = list(0, 8);
+	for (size_t i = 0; i < l.n; i++) {
+		AUTO(json_t) j = audit_record_json(&l.seen[i]);
+		const char *text =
+		    json_string_value(json_object_get(j, "text"));
+		uint8_t raw[512];
+		size_t n = strlen(text) / 2;
+
+		assert_true(n <= sizeof(raw));
+		assert_int_equal(hex_parse(text, raw, n, NULL), 0);
+		/* After the heads and the label: the hash before. */
+		assert_memory_equal(raw + 19, previous.b, DIGEST_LEN);
+		assert_int_equal(
+		    hex_parse(json_string_value(json_object_get(j, "previous")),
+			want.b, DIGEST_LEN, NULL),
+		    0);
+		assert_true(digest_eq(&want, &previous));
+		previous = digest_of(raw, n);
+		assert_int_equal(
+		    hex_parse(json_string_value(json_object_get(j, "hash")),
+			want.b, DIGEST_LEN, NULL),
+		    0);
+		assert_true(digest_eq(&want, &previous));
+		assert_int_equal(
+		    json_integer_value(json_object_get(j, "seq")), i + 1);
+	}
+	assert_int_equal(l.n, 4);
+}
+
 static void
 test_texts_become_printable(void **state)
 {
@@ -383,6 +517,9 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_records_follow_each_other),
 		TEST(test_list_is_of_one_entry),
+		TEST(test_pages_begin_where_asked),
+		TEST(test_heads_are_found_in_the_chain),
+		TEST(test_json_can_be_verified_elsewhere),
 		TEST(test_texts_become_printable),
 		TEST(test_given_up_records_leave_no_gap),
 		TEST(test_changes_are_named),

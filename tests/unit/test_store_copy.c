@@ -917,9 +917,12 @@ test_three_ends_start_read_only(void **state)
 	note_ends(now - 3000, 3);
 	note_ends(now - 300, 2);
 	assert_int_equal(store_ends(store_dir), 2);
+	assert_int_equal(store_check_ends(store_dir, &e), 0);
 	store_close(s = open_store());
 	note_ends(now - 5, 1);
 	assert_int_equal(store_ends(store_dir), 3);
+	refused(store_check_ends(store_dir, &e), &e, ERR_DAMAGE,
+	    "3 commits failed within 10 minutes");
 	s = open_store();
 	assert_true(store_read_only(s));
 	is = look(s);
