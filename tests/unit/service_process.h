@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include "common/base/cbor.h"
 #include "common/link/frame.h"
 #include "common/link/wire.h"
 #include "common/sys/control.h"
@@ -317,6 +318,35 @@ site_put_frame(struct site *s, uint64_t id, const struct buf *frame)
 	code = b.items[0].code;
 	buf_done(&q.reply);
 	return code;
+}
+
+/* Entry `id` gives up the one called `target`, of octets with this digest. */
+static inline enum batch_code
+site_withdraw(
+    struct site *s, uint64_t id, uint64_t target, const struct digest *digest)
+{
+	struct buf text AUTO_BUF = { 0 }, header AUTO_BUF = { 0 };
+	struct buf sig AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct entry_header h = { .id = id,
+		.kind = ENTRY_WITHDRAW,
+		.parent = target,
+		.received = clock_now() };
+	struct err e = ERR_INIT;
+
+	cbor_write_array(&text, 5);
+	cbor_write_text(&text, "waybill-withdraw/1");
+	cbor_write_bytes(&text, lab->epoch, sizeof(lab->epoch));
+	cbor_write_uint(&text, target);
+	cbor_write_bytes(&text, digest->b, sizeof(digest->b));
+	cbor_write_text(&text, "wrong plant");
+	str_copy(h.site, sizeof(h.site), s->name);
+	memcpy(h.epoch, lab->epoch, sizeof(h.epoch));
+	h.digest = digest_of(text.data, text.len);
+	if (entry_header_sign(&h, lab->registrar, &header, &sig, &e) == -1)
+		fail_msg("%s", e.msg);
+	frame_put(++s->tag, buf_bytes(&header), buf_bytes(&text),
+	    buf_bytes(&sig), &out);
+	return site_put_frame(s, id, &out);
 }
 
 /* The answer to `id`, wherever it stands after `since`; also its code. */

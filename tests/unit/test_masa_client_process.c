@@ -228,6 +228,9 @@ serve_until_logged(const char *what, char *line, size_t size)
 	timer_free(t);
 }
 
+/* Of the device's octets in the entry that was put last. */
+static struct digest put_digest;
+
 static enum batch_code
 put(struct site *s, const struct lab_voucher *a, uint64_t id, struct buf *rvr)
 {
@@ -239,6 +242,7 @@ put(struct site *s, const struct lab_voucher *a, uint64_t id, struct buf *rvr)
 	    buf_bytes(&en.sig), &out);
 	if (rvr != NULL)
 		buf_add(rvr, en.octets.data, en.octets.len);
+	put_digest = en.h.digest;
 	lab_entry_done(&en);
 	return site_put_frame(s, id, &out);
 }
@@ -686,6 +690,78 @@ test_newer_ends_older(void **state)
 	assert_int_equal(service_stop(SIGTERM), 0);
 }
 
+/* After a start, the site has the first word: the ledger may be an old one. */
+static void
+test_silent_site_waits(void **state)
+{
+	static const struct step away[] = { { .status = 503, .last = true } };
+	static const struct lab_voucher ask;
+	struct buf octets AUTO_BUF = { 0 };
+	AUTO(json_t) j = NULL;
+	char reason[160], line[512];
+	struct vch_answer a;
+	struct site s;
+
+	(void)state;
+	masa.vouchers = away;
+	service_start(CLOCK);
+	site_open(&s);
+	assert_int_equal(put(&s, &ask, 1, NULL), BATCH_STORED);
+	serve_until_logged("event=masa.later", line, sizeof(line));
+	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
+
+	masa.vouchers = &good_voucher;
+	masa.n_vouchers = 0;
+	service_start(CLOCK);
+	site_dial(&s, LAB_SITE);
+	j = control("/v1/asking");
+	assert_int_equal(json_array_size(json_object_get(j, "asking")), 1);
+	assert_int_equal(masa.n_vouchers, 0);
+	site_hello(&s);
+	assert_int_equal(answer(&s, 1, &octets, &a, reason), BATCH_ANSWERED);
+	assert_int_equal(masa.n_vouchers, 1);
+	site_close(&s);
+}
+
+/* Given up while its MASA is asked, or before it came. */
+static void
+test_withdrawn(void **state)
+{
+	static const struct step plan[] = { { .hold = true },
+		{ .status = 200,
+		    .type = VOUCHER_TYPE,
+		    .body = VOUCHER,
+		    .last = true } };
+	static const struct lab_voucher one = { .nonce = "MQ==" },
+					two = { .nonce = "Mg==" };
+	struct buf octets AUTO_BUF = { 0 };
+	struct vch_answer a;
+	char reason[160];
+	struct lab_entry en;
+	struct site s;
+
+	(void)state;
+	masa.vouchers = plan;
+	service_start(CLOCK);
+	site_open(&s);
+	put(&s, &one, 1, NULL);
+	masa.asked = masa.n_held > 0;
+	run_until(&masa.asked);
+	assert_int_equal(site_withdraw(&s, 2, 1, &put_digest), BATCH_ANSWERED);
+	assert_int_equal(answer(&s, 1, &octets, &a, reason), BATCH_REFUSED);
+	assert_string_equal(reason, "withdrawn");
+	lab_voucher(lab, &two, 3, &en);
+	assert_int_equal(site_withdraw(&s, 4, 3, &en.h.digest), BATCH_ANSWERED);
+	lab_entry_done(&en);
+	assert_int_equal(put(&s, &two, 3, NULL), BATCH_STORED);
+	assert_int_equal(answer(&s, 3, &octets, &a, reason), BATCH_REFUSED);
+	assert_string_equal(reason, "withdrawn");
+	assert_int_equal(masa.n_vouchers, 1);
+	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
+}
+
 /* A device that the MASA fails for keeps no other one waiting. */
 static void
 test_devices_do_not_wait_for_each_other(void **state)
@@ -911,6 +987,8 @@ main(int argc, char **argv)
 		TEST(test_wrong_name),
 		TEST(test_restart_in_mid_wait),
 		TEST(test_newer_ends_older),
+		TEST(test_silent_site_waits),
+		TEST(test_withdrawn),
 		TEST(test_devices_do_not_wait_for_each_other),
 		TEST(test_prefetch),
 		TEST(test_refused_unasked),

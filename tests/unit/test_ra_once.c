@@ -2,9 +2,6 @@
  * leads to one certificate, or none. */
 #include "tests/unit/ra_process.h"
 
-#include "common/base/cbor.h"
-#include "common/service/ledger.h"
-
 /* ---- the audit trail --------------------------------------------------- */
 
 struct trail {
@@ -288,33 +285,12 @@ test_same_key_after_rejection(void **state)
 
 /* ---- withdrawals ------------------------------------------------------- */
 
-/* Entry `id`: the one called `target`, with these octets, is given up. */
 static void
 withdraw(struct site *s, uint64_t id, uint64_t target, const struct buf *octets)
 {
 	struct digest d = digest_of(octets->data, octets->len);
-	struct buf text AUTO_BUF = { 0 }, header AUTO_BUF = { 0 };
-	struct buf sig AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
-	struct entry_header h = { .id = id,
-		.kind = ENTRY_WITHDRAW,
-		.parent = target,
-		.received = clock_now() };
-	struct err e = ERR_INIT;
 
-	cbor_write_array(&text, 5);
-	cbor_write_text(&text, "waybill-withdraw/1");
-	cbor_write_bytes(&text, lab->epoch, sizeof(lab->epoch));
-	cbor_write_uint(&text, target);
-	cbor_write_bytes(&text, d.b, sizeof(d.b));
-	cbor_write_text(&text, "wrong plant");
-	str_copy(h.site, sizeof(h.site), s->name);
-	memcpy(h.epoch, lab->epoch, sizeof(h.epoch));
-	h.digest = digest_of(text.data, text.len);
-	if (entry_header_sign(&h, lab->registrar, &header, &sig, &e) == -1)
-		fail_msg("%s", e.msg);
-	frame_put(++s->tag, buf_bytes(&header), buf_bytes(&text),
-	    buf_bytes(&sig), &out);
-	assert_int_equal(site_put_frame(s, id, &out), BATCH_ANSWERED);
+	assert_int_equal(site_withdraw(s, id, target, &d), BATCH_ANSWERED);
 }
 
 /* The device is told so, in a message of its own. */
