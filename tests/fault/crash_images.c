@@ -1,9 +1,9 @@
 /*
  * Cuts the power of a scripted run, and looks what is left:
  *
- *   crash_images outbox|ledger [--long] [--seed N] [--jobs N] [--operations N]
+ *   crash_images outbox|ledger|store [--long] [--seed N] [--jobs N] [--operations N]
  *                              [--random N] [--first] [--forget]
- *   crash_images outbox|ledger --again FOLDER --only STATE [--image FOLDER]
+ *   crash_images outbox|ledger|store --again FOLDER --only STATE [--image FOLDER]
  *
  * Runs crash_script under write_record.so, then rebuilds what the disk may hold
  * (crash_disk.h): as of every change in order; at every flush, with none of what
@@ -36,6 +36,7 @@
 static const struct mode modes[] = {
 	{ "outbox", check_outbox },
 	{ "ledger", check_ledger },
+	{ "store", check_store },
 };
 
 /* ---- which states -------------------------------------------------------- */
@@ -232,7 +233,8 @@ report(struct explorer *x, bool fine, uint64_t ms)
 int
 main(int argc, char **argv)
 {
-	static const struct argp argp = { options, option, "outbox|ledger",
+	static const struct argp argp = { options, option,
+		"outbox|ledger|store",
 		"Looks at what a power cut may leave of a store." };
 	struct explorer x = { .operations = 40,
 		.random = 500,

@@ -1,8 +1,8 @@
 /*
- * A run that is the same for the same seed, over the real outbox or the real
- * ledger, with a mark in the record for each thing that it was told:
+ * A run that is the same for the same seed, over the real outbox, ledger
+ * or store, with a mark in the record for each thing that it was told:
  *
- *   crash_script outbox|ledger OPERATIONS SEED FOLDER
+ *   crash_script outbox|ledger|store OPERATIONS SEED FOLDER
  *
  * FOLDER holds the signer and the seal; the store is made in FOLDER/disk.  Ends
  * 0 if all went as the script expects.
@@ -132,6 +132,7 @@ static const struct {
 } modes[] = {
 	{ "outbox", script_outbox },
 	{ "ledger", script_ledger },
+	{ "store", script_store },
 };
 
 int
@@ -145,7 +146,7 @@ main(int argc, char **argv)
 	AUTO(char) seal = NULL;
 
 	if (argc != 5) {
-		fputs("usage: crash_script outbox|ledger OPERATIONS SEED "
+		fputs("usage: crash_script outbox|ledger|store OPERATIONS SEED "
 		      "FOLDER\n",
 		    stderr);
 		return 2;

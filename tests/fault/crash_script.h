@@ -34,7 +34,8 @@ enum mark_what {
 	MARK_SUSPENDED, /* ... nothing new is accepted (state 1), or is (0) */
 	MARK_CASE,	/* ... this is a case of the ledger */
 	MARK_BATCH,	/* ... batch seq of site `kind` has this hash */
-	MARK_SIGNED	/* ... so the CA was asked: a certificate exists */
+	MARK_SIGNED,	/* ... so the CA was asked: a certificate exists */
+	MARK_ROW /* ... both databases have this row: hash is its value's */
 };
 
 /* What there is of it; what is not there must not be there. */
@@ -87,5 +88,12 @@ _Noreturn void script_fail(const char *fmt, ...) PRINTF(1, 2);
 
 void script_outbox(struct script *s);
 void script_ledger(struct script *s);
+void script_store(struct script *s);
+
+/* The bare store of script_store, in its folder, as its newest release opens
+ * it: rows of an older one are brought up to it. */
+struct store_conf;
+void script_store_conf(
+    const char *dir, const char *seal, struct store_conf *ret);
 
 #endif

@@ -56,5 +56,7 @@ int check_outbox(
     const struct truth *t, const struct witness *w, struct err *e) WARN_UNUSED;
 int check_ledger(
     const struct truth *t, const struct witness *w, struct err *e) WARN_UNUSED;
+int check_store(
+    const struct truth *t, const struct witness *w, struct err *e) WARN_UNUSED;
 
 #endif

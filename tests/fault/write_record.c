@@ -290,6 +290,21 @@ rmdir(const char *path)
 	return remove_recorded(REAL(rmdir), path);
 }
 
+/* One more name of a file: as if it were created so. */
+int
+link(const char *from, const char *to)
+{
+	int rc;
+
+	if (!is_ours(to))
+		return REAL(link)(from, to);
+	pthread_mutex_lock(&record_lock);
+	if ((rc = REAL(link)(from, to)) == 0)
+		put_name(RECORD_CREATE, inode_of(to), to);
+	pthread_mutex_unlock(&record_lock);
+	return rc;
+}
+
 /* ---- what the model does not know -------------------------------------- */
 
 static void
@@ -300,14 +315,6 @@ unknown(const char *call)
 		       .len = (uint32_t)strlen(call) },
 	    call);
 	pthread_mutex_unlock(&record_lock);
-}
-
-int
-link(const char *from, const char *to)
-{
-	if (is_ours(to))
-		unknown("link");
-	return REAL(link)(from, to);
 }
 
 int
