@@ -26,7 +26,9 @@ int intake_unwrap(const struct service *s, const struct entry_header *h,
 /* The once-key of these octets of a device, or of the site itself. */
 struct digest intake_once(const struct entry_header *h, struct bytes device);
 
-/* intake_evidence.c */
+/* Frames in files of their own: intake_hello.c, intake_evidence.c. */
+void intake_hello(
+    struct service *s, struct wire_req *req, const struct frame *f);
 void intake_evidence(
     struct service *s, struct wire_req *req, const struct frame *f);
 

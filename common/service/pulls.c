@@ -6,6 +6,9 @@
 
 /* What ANSWERS has besides its batches. */
 #define FRAME_ROOM 256
+/* DECISIONS 12: a site holds one; the others are of connections that have
+ * gone, as far as it knows, and would keep our contexts. */
+#define HELD_MAX   2
 
 struct pull {
 	struct pull *next;
@@ -144,6 +147,22 @@ refuse(struct wire_req *req, uint64_t tag, const struct err *e)
 	wire_reply(req, buf_bytes(&out));
 }
 
+/* The oldest, which stands last, is told that there is nothing. */
+static void
+pulls_shed(struct pulls *p, const char *site)
+{
+	struct pull *i, *oldest = NULL;
+	size_t n = 0;
+
+	for (i = p->first; i != NULL; i = i->next)
+		if (strcmp(i->site, site) == 0) {
+			oldest = i;
+			n++;
+		}
+	if (n >= HELD_MAX)
+		pull_over(oldest);
+}
+
 void
 pulls_add(struct pulls *p, struct wire_req *req, const struct frame *f)
 {
@@ -160,6 +179,7 @@ pulls_add(struct pulls *p, struct wire_req *req, const struct frame *f)
 		reply(req, FRAME_ANSWERS, f->tag, NULL, 0);
 		return;
 	}
+	pulls_shed(p, site);
 	one = xcalloc(1, sizeof(*one));
 	one->all = p;
 	one->req = req;
