@@ -2,17 +2,29 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/ask.h"
+#include "cli/queue.h"
 #include "cli/table.h"
 #include "common/base/clock.h"
 #include "common/base/str.h"
 
-#define PAGE 500
-
 struct args {
 	struct ask_args ask;
+	struct queue_query query;
 	const char *id;
-	bool wants_id;
+	bool wants_id, wants_query;
+};
+
+static const struct argp_option list_options[] = {
+	{ "state", QUEUE_OPT_STATE, "STATE", 0,
+	    "Those in this state: queued, in-flight, custody, ...", 0 },
+	QUEUE_OPTIONS_WHICH,
+	{ "held", QUEUE_OPT_HELD, NULL, 0, "Those that are held", 0 },
+	{ "late", QUEUE_OPT_LATE, NULL, 0,
+	    "Those answered after they were withdrawn", 0 },
+	{ "limit", QUEUE_OPT_LIMIT, "N", 0, "At most so many", 0 },
+	ASK_OPTION_JSON,
+	ASK_OPTIONS_WHERE,
+	{ 0 },
 };
 
 static const struct argp_option options[] = {
@@ -37,51 +49,24 @@ on_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "which request?");
 		return 0;
 	default:
+		if (a->wants_query &&
+		    queue_option(key, arg, state, &a->query) == 0)
+			return 0;
 		return ask_option(key, arg, &a->ask);
 	}
 }
 
-/* ---- asking ---------------------------------------------------------- */
-
-/* Appends a page's entries to all; *ret_first is where the next one begins, 0
- * after the last. */
-static int
-ask_page(const char *socket, uint64_t *first, json_t *all, struct err *e)
-{
-	char path[64];
-	AUTO(json_t) page = NULL;
-	const json_t *entries;
-	uint64_t last;
-
-	snprintf(path, sizeof(path), "/v1/queue?first=%llu&max=%d",
-	    (unsigned long long)*first, PAGE);
-	if ((page = ask_get(socket, path, e)) == NULL)
-		return -1;
-	entries = json_object_get(page, "entries");
-	last = ask_number(
-	    json_array_get(entries, json_array_size(entries) - 1), "number");
-	json_array_extend(all, (json_t *)(intptr_t)entries);
-	/* Never back: an answer that repeats itself must not keep us. */
-	*first = json_is_true(json_object_get(page, "more")) && last >= *first
-	    ? last + 1
-	    : 0;
-	return 0;
-}
-
 static json_t *
-ask_list(const char *socket, struct err *e)
+ask_list(const char *socket, const struct queue_query *q, struct err *e)
 {
 	AUTO(json_t) all = json_array();
 	AUTO(json_t) status = ask_get(socket, "/v1/status", e);
-	uint64_t first = 0;
+	bool more;
 
-	if (status == NULL)
+	if (status == NULL || queue_ask(socket, q, all, &more, e) == -1)
 		return NULL;
-	do {
-		if (ask_page(socket, &first, all, e) == -1)
-			return NULL;
-	} while (first != 0);
-	return json_pack("{s:O, s:O}", "entries", all, "status", status);
+	return json_pack(
+	    "{s:O, s:b, s:O}", "entries", all, "more", more, "status", status);
 }
 
 /* ---- telling --------------------------------------------------------- */
@@ -167,6 +152,8 @@ print_list(const json_t *j)
 	    add_entry(t, en);
 	table_format(t, &out);
 	fputs(buf_cstr(&out), stdout);
+	if (json_is_true(json_object_get(j, "more")))
+		printf("... and others\n");
 	print_counts(json_object_get(j, "status"));
 	return cli_flush();
 }
@@ -215,7 +202,8 @@ static int
 print_show(const json_t *j)
 {
 	static const char *const fields[] = { "id", "kind", "step", "state",
-		"held", "late", "device", "received", "changed", "deadline",
+		"held", "held_who", "held_why", "held_since", "late", "resend",
+		"pruned", "device", "vendor", "received", "changed", "deadline",
 		"handouts", "carrier", "parent", "replaces", "replaced_by",
 		"answer", "reason" };
 	static const char *const facts[] = { "name", "level", "value" };
@@ -233,21 +221,54 @@ print_show(const json_t *j)
 	return cli_flush();
 }
 
+static void
+print_duration(
+    const char *name, const json_t *j, const char *key, const char *otherwise)
+{
+	const json_t *v = json_object_get(j, key);
+	char text[16];
+
+	printf("%-12s %s\n", name,
+	    json_is_integer(v) ? duration_format(text, ask_number(j, key))
+			       : otherwise);
+}
+
+static int
+print_status(const json_t *j)
+{
+	static const char *const services[] = { "name", "link", "last_contact",
+		"usual_gap" };
+	static const char *const fields[] = { "site", "epoch", "version",
+		"clock", "open", "held", "late", "resend", "used_percent",
+		"suspended", "read_only" };
+	size_t i;
+
+	for (i = 0; i < NELEMS(fields); i++)
+		print_value(fields[i], json_object_get(j, fields[i]));
+	print_duration("up", j, "uptime", "-");
+	print_duration("oldest", j, "oldest", "nothing waits");
+	print_objects("Services, times in seconds",
+	    json_object_get(j, "services"), services, NELEMS(services));
+	printf("\n");
+	print_counts(j);
+	return cli_flush();
+}
+
 /* ---- commands -------------------------------------------------------- */
 
 int
 queue_list_command(int argc, char **argv)
 {
-	struct argp argp = { options, on_option, "",
+	struct argp argp = { list_options, on_option, "",
 		"Shows the requests that the site holds, oldest first." };
-	struct args a = { .ask.conf = ASK_CONF_DEFAULT };
+	struct args a = { .ask.conf = ASK_CONF_DEFAULT, .wants_query = true };
 	struct err e = ERR_INIT;
 	AUTO(char) socket = NULL;
 	AUTO(json_t) j = NULL;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if ((socket = ask_socket(&a.ask, &e)) == NULL ||
-	    (j = ask_list(socket, &e)) == NULL)
+	    (j = ask_list(socket, &a.query, &e)) == NULL)
 		return cli_fail(&e);
 	return a.ask.json ? ask_print_json(j) : print_list(j);
 }
@@ -272,4 +293,22 @@ queue_show_command(int argc, char **argv)
 	    (j = ask_get(socket, path, &e)) == NULL)
 		return cli_fail(&e);
 	return a.ask.json ? ask_print_json(j) : print_show(j);
+}
+
+int
+queue_status_command(int argc, char **argv)
+{
+	struct argp argp = { options, on_option, "",
+		"Shows how the site is: what waits, since when, and when its "
+		"services were last heard." };
+	struct args a = { .ask.conf = ASK_CONF_DEFAULT };
+	struct err e = ERR_INIT;
+	AUTO(char) socket = NULL;
+	AUTO(json_t) j = NULL;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if ((socket = ask_socket(&a.ask, &e)) == NULL ||
+	    (j = ask_get(socket, "/v1/status", &e)) == NULL)
+		return cli_fail(&e);
+	return a.ask.json ? ask_print_json(j) : print_status(j);
 }

@@ -120,12 +120,8 @@ call_accepted(struct outbox_accept *a, const struct err *e)
 {
 	struct call *c = a->user;
 
-	if (e != NULL && e->kind == ERR_RETRY) {
-		call_unavailable(c, e);
-		return;
-	}
 	if (e != NULL) {
-		call_error(c, e);
+		call_not_stored(c, e);
 		return;
 	}
 	c->entry = a->entry;
@@ -149,6 +145,7 @@ call_store(struct call *c, struct err *e)
 	a->wrapped = buf_bytes(&c->wrapped);
 	a->facts = &c->admit.facts;
 	a->label = c->admit.serial;
+	a->vendor = c->admit.vendor;
 	a->received = clock_now();
 	if (a->received.quality >= CLOCK_RTC)
 		a->deadline = a->received.time + c->r->conf.deadline / 1000;
@@ -198,7 +195,8 @@ call_poll(struct call *c)
 		err_fail(&e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "no transaction of this device has this transactionID");
 	else if (found == 1 &&
-	    !nonce_check(c->r->nonce_key, &c->row, cmp_recip_nonce(c->m))) {
+	    !nonce_check(outbox_nonce_key(c->r->outbox), &c->row,
+		cmp_recip_nonce(c->m))) {
 		err_fail(&e, ERR_INPUT, CMP_BAD_RECIPIENT_NONCE,
 		    "recipNonce is none of ours in this transaction");
 		found = -1;

@@ -25,7 +25,7 @@ confirm_stored(struct outbox_accept *a, const struct err *e)
 	bool relayed = strcmp(c->entry.carrier, CALL_RELAYED) == 0;
 
 	if (e != NULL) {
-		call_error(c, e);
+		call_not_stored(c, e);
 		return;
 	}
 	log_event(LOG_INFO, "queue.confirmed", "device", "%s", c->admit.serial,
@@ -52,6 +52,7 @@ confirm_store(struct call *c, struct err *e)
 	a->wrapped = buf_bytes(&c->wrapped);
 	a->facts = &c->admit.facts;
 	a->label = c->admit.serial;
+	a->vendor = c->admit.vendor;
 	a->received = clock_now();
 	a->parent = c->entry.id;
 	a->user = c;

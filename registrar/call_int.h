@@ -37,8 +37,9 @@ struct call {
  * or, for a fault in the body of ir or p10cr, as ip/cp(rejection). */
 void call_error(struct call *c, const struct err *e);
 void call_rejection(struct call *c, const struct err *e);
-/* Map full or read-only: 503, one plain line (DECISIONS 13). */
-void call_unavailable(struct call *c, const struct err *e);
+/* outbox_accept refused it: 503 with one plain line if it may be taken later
+ * (full, over a quota, suspended, read-only: DECISIONS 13), else call_error. */
+void call_not_stored(struct call *c, const struct err *e);
 /* No PKIHeader could be read. */
 void call_unreadable(struct call *c, const struct err *e);
 void call_waiting(struct call *c);
@@ -48,7 +49,8 @@ void call_pkiconf(struct call *c);
 void call_final(struct call *c);
 /* The stored octets of another entry's answer, as they are. */
 void call_relay(struct call *c, const struct outbox_entry *en);
-/* c->entry ended without an answer from a service. */
+/* c->entry ended here: the answer that was stored with its end, or one made
+ * now. */
 void call_ended(struct call *c);
 
 /* ---- call.c ---- */

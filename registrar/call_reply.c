@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "common/base/log.h"
+#include "registrar/ending.h"
 #include "registrar/nonce.h"
 
 #define PKIXCMP "application/pkixcmp"
@@ -49,8 +50,12 @@ call_unreadable(struct call *c, const struct err *e)
 }
 
 void
-call_unavailable(struct call *c, const struct err *e)
+call_not_stored(struct call *c, const struct err *e)
 {
+	if (e->kind != ERR_RETRY) {
+		call_error(c, e);
+		return;
+	}
 	log_err(LOG_ERROR, "cmp.unavailable", e, "device", "%s",
 	    c->admit.serial, NULL);
 	call_fail_http(c, 503, registrar_unavailable(c->r, ENTRY_CMP), e->msg);
@@ -71,7 +76,7 @@ call_send(struct call *c, struct bytes body, bool chained, bool close)
 
 	cmp_head_reply(c->m, &h);
 	if (chained) {
-		nonce_make(c->r->nonce_key, &c->row, nonce);
+		nonce_make(outbox_nonce_key(c->r->outbox), &c->row, nonce);
 		h.sender_nonce = bytes_of(nonce, sizeof(nonce));
 	}
 	if (now.quality == CLOCK_SYNC)
@@ -288,34 +293,51 @@ call_relay(struct call *c, const struct outbox_entry *en)
 
 /* ---- ends that we made ourselves -------------------------------------- */
 
-static const uint32_t end_fail[ENTRY_STATE__MAX] = {
-	[ENTRY_REFUSED] = CMP_NOT_AUTHORIZED,
-	[ENTRY_EXPIRED] = CMP_BAD_TIME,
-	[ENTRY_WITHDRAWN] = CMP_BAD_REQUEST,
-	[ENTRY_DEAD] = CMP_SYSTEM_FAILURE,
-};
+/* As stored, for this very message. */
+static int
+ended_stored(struct call *c, struct buf *out, struct err *e)
+{
+	struct buf octets AUTO_BUF = { 0 };
+	AUTO(cmp_msg) ans = NULL;
+	bool relayed;
 
-/* Rule 4: the end is the answer; a rejection of the original request. */
+	if (outbox_answer(c->r->outbox, &c->entry, &octets, e) == -1 ||
+	    cmp_parse(buf_bytes(&octets), &ans, e) == -1)
+		return -1;
+	return call_final_octets(c, ans, &relayed, out, e);
+}
+
+/* As it would have been stored: answers the request, not this message. */
+static int
+ended_made(struct call *c, struct buf *out, struct err *e)
+{
+	struct buf octets AUTO_BUF = { 0 };
+	AUTO(cmp_msg) ans = NULL;
+	bool relayed;
+
+	if (ending_answer(c->r, &c->entry, c->entry.state, c->entry.reason,
+		&octets, e) == -1 ||
+	    cmp_parse(buf_bytes(&octets), &ans, e) == -1)
+		return -1;
+	return call_final_octets(c, ans, &relayed, out, e);
+}
+
+/* Rule 4: the end is the answer; a rejection of the original request.  A dead
+ * entry may have no octets left that could be answered. */
 void
 call_ended(struct call *c)
 {
-	struct buf body AUTO_BUF = { 0 };
-	struct outbox_octets x = { 0 };
-	AUTO(cmp_msg) first = NULL;
-	struct err e = ERR_INIT;
-	enum cmp_body type;
+	struct buf out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT, why = ERR_INIT;
+	bool stored = c->entry.answer_code == BATCH_REFUSED;
 
-	err_fail(&e, ERR_POLICY, end_fail[c->entry.state], "%s: %s",
+	err_fail(&e, ERR_POLICY, ending_fail(c->entry.state), "%s: %s",
 	    entry_state_name(c->entry.state), c->entry.reason);
-	if (outbox_octets(c->r->outbox, c->entry.id, &x, &e) == -1 ||
-	    cmp_parse(buf_bytes(&x.bytes), &first, &e) == -1) {
-		call_error(c, &e); /* a dead entry may have no octets left */
-	} else {
-		type = cmp_body(first);
-		call_note_refused(c, &e);
-		cmp_body_rejection(
-		    type, type == CMP_P10CR ? -1 : 0, e.fail, e.msg, &body);
-		call_send(c, buf_bytes(&body), false, true);
+	if ((!stored || ended_stored(c, &out, &why) == -1) &&
+	    ended_made(c, &out, &why) == -1) {
+		call_error(c, &e);
+		return;
 	}
-	outbox_octets_done(&x);
+	call_note_refused(c, &e);
+	call_send_octets(c, buf_bytes(&out), true, NULL, NULL);
 }

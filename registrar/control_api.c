@@ -5,33 +5,10 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "registrar/control_json.h"
+#include "registrar/control_keep.h"
+#include "registrar/control_queue.h"
 #include "registrar/control_voucher.h"
 #include "registrar/roles.h"
-
-#define LIST_MAX    LIMIT_CONTROL_LIST
-#define HISTORY_MAX 500
-
-static json_t *
-json_entry(const struct registrar *r, const struct outbox_entry *en)
-{
-	uint64_t now = clock_now().time, since = en->received.time;
-
-	return json_pack("{s:o, s:I, s:s, s:i, s:s, s:b, s:b, s:o, s:o, s:I,"
-			 " s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
-	    "id", json_id(r, en->id), "number", (json_int_t)en->id, "kind",
-	    entry_kind_name(en->kind), "step", (int)en->step, "state",
-	    entry_state_name(en->state), "held", en->held, "late", en->late,
-	    "device", json_text(en->label), "received", json_time(since), "age",
-	    (json_int_t)(now > since ? now - since : 0), "changed",
-	    json_time(en->changed), "deadline", json_time(en->deadline),
-	    "handouts", (int)en->handouts, "carrier", json_text(en->carrier),
-	    "replaces", json_id(r, en->replaces), "replaced_by",
-	    json_id(r, en->replaced_by), "parent", json_id(r, en->parent),
-	    "answer",
-	    en->answer_code == 0 ? json_null()
-				 : json_text(batch_code_name(en->answer_code)),
-	    "reason", json_text(en->reason));
-}
 
 /* ---- GET /v1/status --------------------------------------------------- */
 
@@ -50,147 +27,77 @@ static json_t *
 status_services(struct registrar *r)
 {
 	json_t *j = json_array();
+	uint64_t now = clock_mono_ms(), ms;
 
-	for (size_t i = 0; i < r->n_services; i++)
+	for (size_t i = 0; i < r->n_services; i++) {
+		const struct contact *c = &r->services[i].contact;
+		uint64_t gap = atomic_load(&c->gap);
+
 		json_array_append_new(j,
-		    json_pack("{s:s, s:s}", "name", r->services[i].name, "link",
-			atomic_load(&r->services[i].contact.up) ? "up"
-								: "down"));
+		    json_pack("{s:s, s:s, s:o, s:o}", "name",
+			r->services[i].name, "link",
+			atomic_load(&c->up) ? "up" : "down", "last_contact",
+			contact_last(c, now, &ms)
+			    ? json_integer((json_int_t)(ms / 1000))
+			    : json_null(),
+			"usual_gap",
+			gap > 0 ? json_integer((json_int_t)(gap / 1000))
+				: json_null()));
+	}
 	return j;
+}
+
+static void
+status_oldest(const struct outbox_entry *en, void *arg)
+{
+	*(uint64_t *)arg = en->received.time;
+}
+
+/* Seconds that the oldest request has waited; null if none does. */
+static json_t *
+status_waiting(struct registrar *r)
+{
+	struct outbox_filter open = {
+		.states = 1u << ENTRY_RECEIVED | 1u << ENTRY_QUEUED |
+		    1u << ENTRY_INFLIGHT | 1u << ENTRY_CUSTODY,
+	};
+	uint64_t now = clock_now().time, since = 0;
+	struct err e = ERR_INIT;
+
+	if (outbox_select(
+		r->outbox, &open, 0, 1, status_oldest, &since, NULL, &e) == -1)
+		log_err(LOG_ERROR, "control.status", &e, NULL);
+	return since == 0
+	    ? json_null()
+	    : json_integer((json_int_t)(now > since ? now - since : 0));
 }
 
 static void
 control_status(struct registrar *r, struct https_req *q, const char *rest)
 {
 	struct outbox_counts n;
-	char epoch[2 * ENTRY_EPOCH_LEN + 1];
+	char epoch[2 * ENTRY_EPOCH_LEN + 1], why[OUTBOX_WHY_MAX] = "";
+	json_t *j;
 
 	(void)rest;
 	outbox_count(r->outbox, &n);
-	control_json(q, 200,
-	    json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:I, s:I, s:o, s:o}",
-		"site", r->conf.site, "epoch",
-		hex_format(epoch, outbox_epoch(r->outbox), ENTRY_EPOCH_LEN),
-		"version", WAYBILL_VERSION, "uptime",
-		(json_int_t)((clock_mono_ms() - r->started) / 1000), "clock",
-		clock_quality_name(clock_now().quality), "used_percent",
-		(int)n.used_percent, "held", (json_int_t)n.held, "late",
-		(json_int_t)n.late, "services", status_services(r), "states",
-		status_states(&n)));
-}
-
-/* ---- GET /v1/queue, /v1/queue/ID -------------------------------------- */
-
-struct listing {
-	const struct registrar *r;
-	json_t *entries;
-};
-
-static void
-list_entry(const struct outbox_entry *en, void *arg)
-{
-	struct listing *l = arg;
-
-	json_array_append_new(l->entries, json_entry(l->r, en));
-}
-
-static void
-control_list(struct registrar *r, struct https_req *q, const char *rest)
-{
-	struct listing l = { r, json_array() };
-	uint64_t max =
-	    control_query_number(https_query(q), "max", LIST_MAX, 100);
-	uint64_t first =
-	    control_query_number(https_query(q), "first", UINT64_MAX, 0);
-	struct err e = ERR_INIT;
-
-	(void)rest;
-	if (outbox_list(r->outbox, first, max, list_entry, &l, &e) == -1) {
-		json_decref(l.entries);
-		control_error(q, 500, &e);
-		return;
-	}
-	control_json(q, 200,
-	    json_pack("{s:b, s:o}", "more",
-		max > 0 && json_array_size(l.entries) == max, "entries",
-		l.entries));
-}
-
-static void
-history_record(const struct audit_record *a, void *arg)
-{
-	json_array_append_new(arg,
-	    json_pack("{s:I, s:o, s:s, s:I, s:s, s:s, s:o}", "seq",
-		(json_int_t)a->seq, "time", json_time(a->when.time), "quality",
-		clock_quality_name(a->when.quality), "number",
-		(json_int_t)a->id, "event", a->event, "who", a->who, "detail",
-		json_text(a->detail)));
-}
-
-static json_t *
-json_facts(const struct facts *f)
-{
-	static const char *const levels[] = { "claimed", "registrar",
-		"end-to-end" };
-	json_t *j = json_array();
-
-	for (size_t i = 0; i < f->n; i++)
-		json_array_append_new(j,
-		    json_pack("{s:s, s:s, s:s}", "name", f->v[i].name, "level",
-			levels[f->v[i].level], "value", f->v[i].value));
-	return j;
-}
-
-static int
-show_entry(struct registrar *r, const char *text, json_t **ret, struct err *e)
-{
-	struct outbox_entry en;
-	struct outbox_octets x = { 0 };
-	AUTO(json_t) history = json_array();
-	uint64_t id;
-	int found;
-
-	if (entry_id_parse(text, outbox_epoch(r->outbox), &id, e) == -1)
-		return -1;
-	found = outbox_get(r->outbox, id, &en, e);
-	if (found == 0)
-		return err_set(e, ERR_INPUT, "no entry %s", text);
-	if (found == -1 || outbox_octets(r->outbox, id, &x, e) == -1)
-		return -1;
-	if (outbox_history(
-		r->outbox, id, HISTORY_MAX, history_record, history, e) == 0)
-		*ret = json_pack("{s:o, s:o, s:O, s:I}", "entry",
-		    json_entry(r, &en), "facts", json_facts(&x.facts),
-		    "history", history, "bytes", (json_int_t)x.bytes.len);
-	outbox_octets_done(&x);
-	return *ret != NULL ? 0 : -1;
-}
-
-static void
-control_show(struct registrar *r, struct https_req *q, const char *rest)
-{
-	struct err e = ERR_INIT;
-	json_t *j = NULL;
-
-	if (show_entry(r, rest, &j, &e) == -1)
-		control_error(q, e.kind == ERR_INPUT ? 404 : 500, &e);
-	else
-		control_json(q, 200, j);
-}
-
-static void
-control_audit(struct registrar *r, struct https_req *q, const char *rest)
-{
-	AUTO(json_t) history = json_array();
-	uint64_t id = control_query_number(https_query(q), "id", UINT64_MAX, 0);
-	struct err e = ERR_INIT;
-
-	(void)rest;
-	if (outbox_history(
-		r->outbox, id, LIST_MAX, history_record, history, &e) == -1)
-		control_error(q, 500, &e);
-	else
-		control_json(q, 200, json_pack("{s:O}", "history", history));
+	outbox_suspended(r->outbox, why);
+	j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:I, s:I, s:o, s:o}",
+	    "site", r->conf.site, "epoch",
+	    hex_format(epoch, outbox_epoch(r->outbox), ENTRY_EPOCH_LEN),
+	    "version", WAYBILL_VERSION, "uptime",
+	    (json_int_t)((clock_mono_ms() - r->started) / 1000), "clock",
+	    clock_quality_name(clock_now().quality), "used_percent",
+	    (int)n.used_percent, "held", (json_int_t)n.held, "late",
+	    (json_int_t)n.late, "services", status_services(r), "states",
+	    status_states(&n));
+	json_object_set_new(j, "open", json_integer((json_int_t)n.open));
+	json_object_set_new(j, "resend", json_integer((json_int_t)n.resend));
+	json_object_set_new(j, "oldest", status_waiting(r));
+	json_object_set_new(j, "suspended", json_text(why));
+	json_object_set_new(
+	    j, "read_only", json_boolean(outbox_read_only(r->outbox)));
+	control_json(q, 200, j);
 }
 
 /* ---- GET /v1/metrics -------------------------------------------------- */
@@ -243,9 +150,16 @@ static const struct {
 } routes[] = {
 	{ "/v1/status", HTTPS_GET, ROLE_VIEWER, control_status },
 	{ "/v1/metrics", HTTPS_GET, ROLE_VIEWER, control_metrics },
-	{ "/v1/queue", HTTPS_GET, ROLE_VIEWER, control_list },
-	{ "/v1/queue/", HTTPS_GET, ROLE_VIEWER, control_show },
-	{ "/v1/audit", HTTPS_GET, ROLE_VIEWER, control_audit },
+	{ "/v1/queue", HTTPS_GET, ROLE_VIEWER, queue_list },
+	{ "/v1/queue/hold", HTTPS_POST, ROLE_FIELD, queue_hold },
+	{ "/v1/queue/release", HTTPS_POST, ROLE_FIELD, queue_release },
+	{ "/v1/queue/withdraw", HTTPS_POST, ROLE_ADMIN, queue_withdraw },
+	{ "/v1/queue/expire", HTTPS_POST, ROLE_ADMIN, queue_expire },
+	{ "/v1/queue/", HTTPS_GET, ROLE_VIEWER, queue_show },
+	{ "/v1/audit", HTTPS_GET, ROLE_VIEWER, keep_audit },
+	{ "/v1/audit/verify", HTTPS_GET, ROLE_VIEWER, keep_verify },
+	{ "/v1/backup", HTTPS_POST, ROLE_ADMIN, keep_backup },
+	{ "/v1/restore", HTTPS_POST, ROLE_ADMIN, keep_restore },
 	{ "/v1/voucher", HTTPS_GET, ROLE_VIEWER, voucher_list },
 	{ "/v1/voucher/prefetch", HTTPS_POST, ROLE_FIELD, voucher_prefetch },
 	{ "/v1/voucher/import", HTTPS_POST, ROLE_FIELD, voucher_import },

@@ -11,5 +11,10 @@
 /* Owned by the caller; null for 0. */
 json_t *json_id(const struct registrar *r, uint64_t id);
 json_t *json_time(uint64_t seconds);
+json_t *json_entry(const struct registrar *r, const struct outbox_entry *en);
+/* "uid 1000": who asks, as the audit trail has it. */
+void control_who(const struct https_req *q, char *ret, size_t size);
+/* An audit_visit: appends to arg, an array. */
+void json_record(const struct audit_record *a, void *arg);
 
 #endif

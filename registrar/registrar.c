@@ -13,6 +13,7 @@
 #include "registrar/control_json.h"
 #include "registrar/front.h"
 #include "registrar/roles.h"
+#include "registrar/sweep.h"
 #include "registrar/vwatch.h"
 
 /* ---- configuration ---------------------------------------------------- */
@@ -149,26 +150,21 @@ registrar_configure(struct registrar *r, const char *path, struct err *e)
 static int
 open_outbox(struct registrar *r, struct err *e)
 {
-	struct buf secret AUTO_SECRET = { 0 };
 	struct outbox_conf c = {
+		.store = { .dir = r->conf.store.directory,
+		    .map_size = r->conf.store.map_size,
+		    .seal = r->conf.store.seal },
 		.site = r->conf.site,
 		.signer = r->signer,
 		.full_percent = 85,
+		.open_room = 8192,
 		.per_device_hour = (unsigned)r->conf.limits.device_hour,
+		.per_device_open = (unsigned)r->conf.limits.device_open,
+		.per_vendor_open = (unsigned)r->conf.limits.vendor_open,
+		.open = (unsigned)r->conf.limits.open,
 	};
-	int rc;
 
-	if (store_seal_secret(r->conf.store.seal, false, &secret, e) == -1)
-		return -1;
-	c.store.dir = r->conf.store.directory;
-	c.store.map_size = r->conf.store.map_size;
-	digest_hkdf(buf_bytes(&secret), "waybill-store/1", c.store.key,
-	    sizeof(c.store.key));
-	digest_hkdf(buf_bytes(&secret), "waybill-nonce/1", r->nonce_key,
-	    sizeof(r->nonce_key));
-	rc = outbox_open(&c, &r->outbox, e);
-	OPENSSL_cleanse(&c.store.key, sizeof(c.store.key));
-	return rc;
+	return outbox_open(&c, &r->outbox, e);
 }
 
 static size_t
@@ -223,6 +219,7 @@ registrar_open(struct registrar *r, struct err *e)
 	    carry_open(r, r->loops[0], &r->carry, e) == -1)
 		return -1;
 	vwatch_open(r, r->loops[0]);
+	r->sweep = sweep_open(r, r->loops[0]);
 	r->control = https_open_unix(r->loops[0], r->conf.control.socket,
 	    CONTROL_BODY_MAX, control_request, r, e);
 	if (r->control == NULL)
@@ -273,12 +270,14 @@ registrar_close(struct registrar *r)
 		loop_join(r->loops[i]);
 	for (size_t i = 0; i < r->n_bases; i++)
 		front_stop(r->fronts[i]);
+	sweep_stop(r->sweep);
 	carry_stop(r->carry);
 	https_close(r->control);
 	close_settle(r);
 	outbox_close(r->outbox);
 	for (size_t i = 0; i < r->n_bases; i++)
 		front_free(r->fronts[i]);
+	sweep_free(r->sweep);
 	carry_free(r->carry);
 	for (size_t i = 0; i < r->n_bases; i++)
 		loop_free(r->loops[i]);
@@ -292,7 +291,6 @@ registrar_close(struct registrar *r)
 	trust_free(r->domain);
 	signer_free(r->signer);
 	conf_free(reg_conf_table, &r->conf);
-	OPENSSL_cleanse(r->nonce_key, sizeof(r->nonce_key));
 }
 
 struct service *

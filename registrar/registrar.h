@@ -16,11 +16,11 @@
 
 #define REG_BASES_MAX  64
 #define REG_LISTEN_MAX 8
-#define REG_NONCE_KEY  32
 
 struct front;
 struct carry;
 struct caps;
+struct sweep;
 
 /* A service as the registrar knows it. */
 struct service {
@@ -46,7 +46,6 @@ struct registrar {
 	struct denylist *denied; /* NULL: none */
 	struct service *services;
 	size_t n_services;
-	uint8_t nonce_key[REG_NONCE_KEY];
 	struct outbox *outbox;
 	struct caps *caps;
 	atomic_uint connections; /* of pledges, on all bases */
@@ -54,6 +53,7 @@ struct registrar {
 	struct loop *loops[REG_BASES_MAX];
 	struct front *fronts[REG_BASES_MAX];
 	struct carry *carry;
+	struct sweep *sweep;
 	struct https *control;
 	uint64_t started;      /* monotonic milliseconds */
 	struct contact nobody; /* of kinds that no service answers */

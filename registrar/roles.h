@@ -9,8 +9,8 @@
 enum role {
 	ROLE_NONE,
 	ROLE_VIEWER, /* looks at queue, audit trail and counters */
-	ROLE_FIELD,  /* and carries vouchers in and out */
-	ROLE_ADMIN,  /* and all that comes */
+	ROLE_FIELD,  /* and carries vouchers in and out, holds and releases */
+	ROLE_ADMIN,  /* and gives up entries, backs up, restores */
 };
 
 const char *role_name(enum role r);

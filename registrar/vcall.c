@@ -6,6 +6,7 @@
 #include "common/pki/certfacts.h"
 #include "common/pki/voucher.h"
 #include "registrar/admit.h"
+#include "registrar/ending.h"
 #include "registrar/hold.h"
 #include "registrar/prefetch.h"
 #include "registrar/rvr.h"
@@ -92,14 +93,23 @@ struct vdelivery {
 	struct loop *loop;
 	struct outbox_move move;
 	char reason[200];
+	struct buf answer; /* of an end */
+	struct bytes answers[1];
 };
+
+static void
+vdelivery_free(struct vdelivery *d)
+{
+	buf_done(&d->answer);
+	free(d);
+}
 
 static void
 vdelivery_done(struct outbox_move *m, const struct err *e)
 {
 	if (e != NULL)
 		log_err(LOG_ERROR, "voucher.not-moved", e, NULL);
-	free(m->user);
+	vdelivery_free(m->user);
 }
 
 static void
@@ -115,7 +125,7 @@ vdelivery_flushed(void *arg, bool ok)
 	if (ok)
 		vdelivery_move(arg);
 	else
-		free(arg);
+		vdelivery_free(arg);
 }
 
 static struct vdelivery *
@@ -192,26 +202,16 @@ vcall_withhold(struct vcall *c, int status, const char *reason)
 {
 	struct err e = ERR_INIT;
 
+	struct vdelivery *d =
+	    vdelivery_new(c, c->entry.id, ENTRY_EV_WITHDRAW, reason);
+
 	atomic_fetch_add(&c->r->metrics.vouchers_withheld, 1);
 	err_set(&e, ERR_POLICY, "%s", reason);
-	vdelivery_move(
-	    vdelivery_new(c, c->entry.id, ENTRY_EV_WITHDRAW, reason));
+	ending_voucher(status, reason, &d->answer);
+	d->answers[0] = buf_bytes(&d->answer);
+	d->move.answers = d->answers;
+	vdelivery_move(d);
 	vcall_refuse(c, status, &e);
-}
-
-/* What the MASA said of this device, or 406: RFC 8995 5.6 has the registrar
- * use that when it finds the pledge unacceptable. */
-static int
-vcall_masa_status(struct bytes answer)
-{
-	struct vch_answer a;
-	struct err e = ERR_INIT;
-
-	if (vch_answer_parse(answer, &a, &e) == -1 || a.voucher.len > 0)
-		return 406;
-	return a.status == 403 || a.status == 404 || a.status == 415
-	    ? (int)a.status
-	    : 406;
 }
 
 static void
@@ -226,8 +226,7 @@ vcall_answered(struct vcall *c)
 		c->admit.signer, c->admit.vendor, &j, &e) == -1)
 		vcall_refuse(c, 500, &e);
 	else if (j.withhold)
-		vcall_withhold(
-		    c, vcall_masa_status(buf_bytes(&octets)), j.reason);
+		vcall_withhold(c, ending_status(buf_bytes(&octets)), j.reason);
 	else
 		vcall_voucher(c, c->entry.id, j.voucher);
 }
@@ -240,9 +239,9 @@ vcall_ended(struct vcall *c)
 	struct err e = ERR_INIT;
 	int status = 406;
 
-	if (c->entry.answer_value != 0 && !c->entry.late &&
+	if (c->entry.answer_value != 0 &&
 	    outbox_answer(c->r->outbox, &c->entry, &octets, &e) == 0)
-		status = vcall_masa_status(buf_bytes(&octets));
+		status = ending_status(buf_bytes(&octets));
 	err_set(&e, ERR_POLICY, "%s: %s", entry_state_name(c->entry.state),
 	    c->entry.reason);
 	vcall_refuse(c, status, &e);
@@ -357,6 +356,7 @@ vcall_store(struct vcall *c, struct err *e)
 	a->wrapped = buf_bytes(&c->rvr);
 	a->facts = &c->admit.facts;
 	a->label = c->admit.serial;
+	a->vendor = c->admit.vendor;
 	a->received = clock_now();
 	if (a->received.quality >= CLOCK_RTC)
 		a->deadline = a->received.time + c->r->conf.deadline / 1000;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "registrar/ending.h"
 #include "registrar/vjudge.h"
 
 struct verdict {
@@ -10,14 +11,23 @@ struct verdict {
 	struct outbox_move move;
 	struct outbox_note note;
 	char text[200];
+	struct buf answer;
+	struct bytes answers[1];
 };
+
+static void
+verdict_free(struct verdict *v)
+{
+	buf_done(&v->answer);
+	free(v);
+}
 
 static void
 verdict_moved(struct outbox_move *m, const struct err *e)
 {
 	if (e != NULL)
 		log_err(LOG_ERROR, "voucher.not-moved", e, NULL);
-	free(m->user);
+	verdict_free(m->user);
 }
 
 static void
@@ -25,28 +35,39 @@ verdict_noted(struct outbox_note *n, const struct err *e)
 {
 	if (e != NULL)
 		log_err(LOG_ERROR, "voucher.not-noted", e, NULL);
-	free(n->user);
+	verdict_free(n->user);
+}
+
+/* The MASA's answer is kept beside what the device is told. */
+static void
+verdict_withhold(struct verdict *v, const struct outbox_entry *en,
+    const struct vjudge *j, struct bytes answer)
+{
+	str_copy(v->text, sizeof(v->text), j->reason);
+	log_event(LOG_WARN, "voucher.withheld", "device", "%s", en->label,
+	    "reason", "%s", j->reason, NULL);
+	ending_voucher(ending_status(answer), j->reason, &v->answer);
+	v->answers[0] = buf_bytes(&v->answer);
+	v->move = (struct outbox_move){ .event = ENTRY_EV_WITHDRAW,
+		.ids = { en->id },
+		.n = 1,
+		.who = "registrar",
+		.reason = v->text,
+		.answers = v->answers,
+		.user = v };
+	outbox_move(
+	    v->r->outbox, &v->move, verdict_moved, loop_poster(v->r->loops[0]));
 }
 
 static void
-verdict_keep(
-    struct registrar *r, const struct outbox_entry *en, const struct vjudge *j)
+verdict_keep(struct registrar *r, const struct outbox_entry *en,
+    const struct vjudge *j, struct bytes answer)
 {
 	struct verdict *v = xcalloc(1, sizeof(*v));
-	struct post to = loop_poster(r->loops[0]);
 
 	v->r = r;
 	if (j->withhold) {
-		str_copy(v->text, sizeof(v->text), j->reason);
-		log_event(LOG_WARN, "voucher.withheld", "device", "%s",
-		    en->label, "reason", "%s", j->reason, NULL);
-		v->move = (struct outbox_move){ .event = ENTRY_EV_WITHDRAW,
-			.ids = { en->id },
-			.n = 1,
-			.who = "registrar",
-			.reason = v->text,
-			.user = v };
-		outbox_move(r->outbox, &v->move, verdict_moved, to);
+		verdict_withhold(v, en, j, answer);
 		return;
 	}
 	snprintf(v->text, sizeof(v->text), "audit log %s%s%s",
@@ -58,7 +79,8 @@ verdict_keep(
 		.who = "registrar",
 		.detail = v->text,
 		.user = v };
-	outbox_note(r->outbox, &v->note, verdict_noted, to);
+	outbox_note(
+	    r->outbox, &v->note, verdict_noted, loop_poster(r->loops[0]));
 }
 
 /* The request says what the voucher must say. */
@@ -100,7 +122,7 @@ vwatch_judge(struct registrar *r, uint64_t id)
 		log_err(LOG_ALARM, "voucher.not-judged", &e, "device", "%s",
 		    en.label, NULL);
 	else
-		verdict_keep(r, &en, &j);
+		verdict_keep(r, &en, &j, buf_bytes(&answer));
 	outbox_octets_done(&x);
 }
 

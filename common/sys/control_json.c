@@ -3,17 +3,20 @@
 #include <string.h>
 #include "common/base/str.h"
 
-/* The value of a key, still escaped; NULL p if it is not there. */
+/* The next value of a key, still escaped, and what stands behind it in *query;
+ * NULL p if there is no other. */
 static struct bytes
-query_find(const char *query, const char *key)
+query_next(const char **query, const char *key)
 {
-	size_t n = strlen(key);
+	const char *q = *query;
+	size_t n = strlen(key), len;
 
-	for (; query != NULL; query = strchr(query, '&')) {
-		query += *query == '&';
-		if (strncmp(query, key, n) == 0 && query[n] == '=')
-			return bytes_of(
-			    query + n + 1, strcspn(query + n + 1, "&"));
+	while (q != NULL && *q != '\0') {
+		len = strcspn(q, "&");
+		*query = q + len + (q[len] == '&');
+		if (len > n && strncmp(q, key, n) == 0 && q[n] == '=')
+			return bytes_of(q + n + 1, len - n - 1);
+		q = *query;
 	}
 	return bytes_of(NULL, 0);
 }
@@ -22,15 +25,19 @@ uint64_t
 control_query_number(
     const char *query, const char *key, uint64_t max, uint64_t def)
 {
-	struct bytes v = query_find(query, key);
+	struct bytes v;
 	char text[24];
 	uint64_t n;
 
-	if (v.p == NULL || v.len >= sizeof(text))
-		return def;
-	memcpy(text, v.p, v.len);
-	text[v.len] = '\0';
-	return number_parse(text, 0, max, &n, NULL) == 0 ? n : def;
+	while ((v = query_next(&query, key)).p != NULL) {
+		if (v.len >= sizeof(text))
+			continue;
+		memcpy(text, v.p, v.len);
+		text[v.len] = '\0';
+		if (number_parse(text, 0, max, &n, NULL) == 0)
+			return n;
+	}
+	return def;
 }
 
 /* One octet of a query's value; how many it took there, 0: it is none. */
@@ -53,7 +60,7 @@ int
 control_query_text(
     const char *query, const char *key, char *ret, size_t size, struct err *e)
 {
-	struct bytes v = query_find(query, key);
+	struct bytes v = query_next(&query, key);
 	struct buf text AUTO_BUF = { 0 };
 	uint8_t octet;
 	size_t n;

@@ -1,138 +1,5 @@
 /* What commands may ask of a running registrar over its control socket. */
-#include "tests/unit/carry_lab.h"
-
-#include "common/sys/control.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-
-	fwd_init(&fwd, *state, "masa", NULL);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
-
-/* ---- asking ------------------------------------------------------------ */
-
-/* The status must be `want`; the answer is JSON. */
-static json_t *
-ask(struct reg_lab *g, const char *method, const char *path, const json_t *body,
-    int want)
-{
-	struct err e = ERR_INIT;
-	int status = 0;
-	json_t *j = control_call(
-	    g->r.conf.control.socket, method, path, body, &status, &e);
-
-	if (j == NULL)
-		fail_msg("%s %s: %s", method, path, e.msg);
-	if (status != want)
-		fail_msg("%s %s: %d", method, path, status);
-	return j;
-}
-
-static json_t *
-get(struct reg_lab *g, const char *path)
-{
-	return ask(g, "GET", path, NULL, 200);
-}
-
-/* What is answered in text, octet for octet. */
-static void
-ask_text(
-    struct reg_lab *g, const char *method, const char *path, struct buf *out)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct buf in AUTO_BUF = { 0 };
-	AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	ssize_t n;
-
-	str_copy(a.sun_path, sizeof(a.sun_path), g->r.conf.control.socket);
-	client_limit(fd);
-	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	buf_printf(&in,
-	    "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-	    "Content-Length: 0\r\n\r\n",
-	    method, path);
-	assert_int_equal(send(fd, in.data, in.len, 0), (ssize_t)in.len);
-	do {
-		n = recv(fd, buf_grow(out, 4096), 4096, 0);
-		out->len -= 4096 - (n > 0 ? (size_t)n : 0);
-	} while (n > 0);
-}
-
-static void
-expect_text(
-    struct reg_lab *g, const char *method, const char *path, const char *want)
-{
-	struct buf got AUTO_BUF = { 0 };
-
-	ask_text(g, method, path, &got);
-	if (strstr(buf_cstr(&got), want) == NULL)
-		fail_msg("%s %s: %s", method, path, buf_cstr(&got));
-}
-
-static const char *
-text_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	if (s == NULL)
-		fail_msg("no %s", key);
-	return s;
-}
-
-static long long
-number_of(const json_t *j, const char *key)
-{
-	const json_t *n = json_object_get(j, key);
-
-	if (!json_is_integer(n))
-		fail_msg("no %s", key);
-	return json_integer_value(n);
-}
-
-static const json_t *
-item(const json_t *j, const char *key, size_t i)
-{
-	const json_t *it = json_array_get(json_object_get(j, key), i);
-
-	if (it == NULL)
-		fail_msg("no %s[%zu]", key, i);
-	return it;
-}
-
-static size_t
-count(const json_t *j, const char *key)
-{
-	assert_true(json_is_array(json_object_get(j, key)));
-	return json_array_size(json_object_get(j, key));
-}
-
-/* Entries 1 to n, each of a profile of its own. */
-static void
-enrol(struct reg_lab *g, int n)
-{
-	for (int i = 0; i < n; i++) {
-		struct lab_ask want = { .cn = "dev" };
-		struct buf request AUTO_BUF = { 0 };
-		char path[64];
-
-		snprintf(path, sizeof(path), REG_CMP "/p/p%d", i);
-		lab_request(g->l, &want, &request);
-		AUTO(cmp_msg) m = reg_cmp_at(g, g->l->device, path, &request);
-		reg_expect_waiting(m, CMP_IP, 0);
-	}
-}
+#include "tests/unit/control_lab.h"
 
 /* ---- status, metrics --------------------------------------------------- */
 
@@ -162,6 +29,13 @@ status_tells_how_it_is(void **state)
 	assert_string_equal(text_of(item(j, "services", 0), "link"), "down");
 	assert_string_equal(text_of(item(j, "services", 1), "name"), "masa");
 	assert_string_equal(text_of(item(j, "services", 1), "link"), "up");
+	assert_true(json_is_null(
+	    json_object_get(item(j, "services", 0), "last_contact")));
+	assert_int_equal(number_of(item(j, "services", 1), "last_contact"), 0);
+	assert_int_equal(number_of(j, "open"), 2);
+	assert_in_range(number_of(j, "oldest"), 0, 60);
+	assert_true(json_is_null(json_object_get(j, "suspended")));
+	assert_true(json_is_false(json_object_get(j, "read_only")));
 	states = json_object_get(j, "states");
 	assert_int_equal(json_object_size(states), ENTRY_STATE__MAX - 1);
 	for (int s = ENTRY_RECEIVED; s < ENTRY_STATE__MAX; s++)
@@ -210,7 +84,8 @@ the_queue_is_listed_in_pieces(void **state)
 		{ "", 5, 1, false },
 		{ "?max=2", 2, 1, true },
 		{ "?first=3&max=2", 2, 3, true },
-		{ "?max=2&first=4", 2, 4, true },
+		{ "?max=2&first=4", 2, 4, false },
+		{ "?max=5", 5, 1, false },
 		{ "?first=5&max=2", 1, 5, false },
 		{ "?first=6", 0, 0, false },
 		{ "?max=0", 0, 0, false },
@@ -360,10 +235,17 @@ other_paths_and_methods_are_not_served(void **state)
 		{ "DELETE", "/v1/queue/1", "GET is served here" },
 		{ "POST", "/v1/audit", "GET is served here" },
 		{ "POST", "/v1/metrics", "GET is served here" },
+		{ "POST", "/v1/audit/verify", "GET is served here" },
 		{ "POST", "/v1/voucher", "GET is served here" },
 		{ "POST", "/v1/voucher/1", "GET is served here" },
 		{ "GET", "/v1/voucher/prefetch", "POST is served here" },
 		{ "GET", "/v1/voucher/import", "POST is served here" },
+		{ "GET", "/v1/queue/hold", "POST is served here" },
+		{ "GET", "/v1/queue/release", "POST is served here" },
+		{ "GET", "/v1/queue/withdraw", "POST is served here" },
+		{ "GET", "/v1/queue/expire", "POST is served here" },
+		{ "GET", "/v1/backup", "POST is served here" },
+		{ "GET", "/v1/restore", "POST is served here" },
 	};
 	struct reg_lab *g = *state;
 

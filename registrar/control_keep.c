@@ -1,0 +1,264 @@
+#include "registrar/control_keep.h"
+
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "registrar/carry.h"
+#include "registrar/control_json.h"
+
+#define LIST_MAX LIMIT_CONTROL_LIST
+#define PAGE	 256
+
+/* ---- GET /v1/audit ----------------------------------------------------- */
+
+void
+keep_audit(struct registrar *r, struct https_req *q, const char *rest)
+{
+	const char *query = https_query(q);
+	AUTO(json_t) history = json_array();
+	uint64_t id = control_query_number(query, "id", UINT64_MAX, 0);
+	uint64_t first = control_query_number(query, "first", UINT64_MAX, 0);
+	uint64_t max = control_query_number(query, "max", LIST_MAX, LIST_MAX);
+	struct err e = ERR_INIT;
+	int rc;
+
+	(void)rest;
+	if (id != 0)
+		rc = outbox_history(
+		    r->outbox, id, max, json_record, history, &e);
+	else
+		rc = outbox_audit_page(
+		    r->outbox, first, max, json_record, history, &e);
+	if (rc == -1)
+		control_error(q, 500, &e);
+	else
+		control_json(q, 200, json_pack("{s:O}", "history", history));
+}
+
+/* ---- GET /v1/audit/verify ---------------------------------------------- */
+
+/* The chain up to its head of when it was asked for, a page at a time: pledges
+ * are served in between. */
+struct verify {
+	struct registrar *r;
+	struct https_req *q;
+	struct store_audit head;
+	uint64_t seq;	    /* of the last record that holds */
+	struct digest hash; /* its */
+	size_t page;	    /* records that were given of this page */
+	char trouble[200];  /* "" so far */
+};
+
+static void
+verify_record(const struct audit_record *a, void *arg)
+{
+	struct verify *v = arg;
+	struct buf text AUTO_BUF = { 0 };
+	struct digest hash;
+
+	v->page++;
+	if (v->trouble[0] != '\0' || v->seq == v->head.seq)
+		return;
+	audit_text(a, &text);
+	hash = digest_of(text.data, text.len);
+	if (a->seq != v->seq + 1)
+		snprintf(v->trouble, sizeof(v->trouble),
+		    "audit record %llu: it is missing",
+		    (unsigned long long)v->seq + 1);
+	else if (!digest_eq(&a->previous, &v->hash))
+		snprintf(v->trouble, sizeof(v->trouble),
+		    "audit record %llu: it does not follow the one before it",
+		    (unsigned long long)a->seq);
+	else if (!digest_eq(&a->hash, &hash))
+		snprintf(v->trouble, sizeof(v->trouble),
+		    "audit record %llu: its hash is another",
+		    (unsigned long long)a->seq);
+	if (v->trouble[0] != '\0')
+		return;
+	v->seq = a->seq;
+	v->hash = hash;
+}
+
+static void
+verify_end(struct verify *v)
+{
+	char hex[2 * DIGEST_LEN + 1];
+
+	if (v->trouble[0] != '\0')
+		log_event(LOG_ALARM, "audit.broken", "reason", "%s", v->trouble,
+		    NULL);
+	control_json(v->q, 200,
+	    json_pack("{s:b, s:I, s:I, s:s, s:o}", "sound",
+		v->trouble[0] == '\0', "records", (json_int_t)v->seq, "head",
+		(json_int_t)v->head.seq, "hash",
+		hex_format(hex, v->hash.b, DIGEST_LEN), "trouble",
+		json_text(v->trouble)));
+	free(v);
+}
+
+static void
+verify_page(void *arg)
+{
+	struct verify *v = arg;
+	struct err e = ERR_INIT;
+
+	v->page = 0;
+	if (https_gone(v->q))
+		str_copy(v->trouble, sizeof(v->trouble), "nobody waits");
+	else if (outbox_audit_page(v->r->outbox, v->seq + 1, PAGE,
+		     verify_record, v, &e) == -1)
+		str_copy(v->trouble, sizeof(v->trouble), e.msg);
+	else if (v->page == 0 && v->seq < v->head.seq)
+		snprintf(v->trouble, sizeof(v->trouble),
+		    "audit record %llu: it is missing",
+		    (unsigned long long)v->seq + 1);
+	if (v->trouble[0] != '\0' || v->seq == v->head.seq)
+		verify_end(v);
+	else
+		loop_post(https_loop(v->q), verify_page, v);
+}
+
+void
+keep_verify(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct verify *v = xcalloc(1, sizeof(*v));
+	struct err e = ERR_INIT;
+
+	(void)rest;
+	v->r = r;
+	v->q = q;
+	if (outbox_audit_head(r->outbox, &v->head, &e) == -1) {
+		control_error(q, 500, &e);
+		free(v);
+		return;
+	}
+	verify_page(v);
+}
+
+/* ---- POST /v1/backup --------------------------------------------------- */
+
+struct backup {
+	struct https_req *q;
+	char name[64];
+	struct store_backup job;
+};
+
+static json_t *
+json_databases(const struct store_report *p)
+{
+	json_t *j = json_array();
+
+	for (unsigned i = 0; i < p->n_dbs; i++)
+		json_array_append_new(j,
+		    json_pack("{s:s, s:I, s:I, s:I}", "name", p->db[i].name,
+			"rows", (json_int_t)p->db[i].rows, "expected",
+			(json_int_t)p->db[i].expected, "damaged",
+			(json_int_t)p->db[i].damaged));
+	return j;
+}
+
+static json_t *
+json_report(const struct store_report *p)
+{
+	char epoch[2 * STORE_EPOCH_LEN + 1], hash[2 * DIGEST_LEN + 1];
+
+	return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:s, s:o, s:o}",
+	    "epoch", hex_format(epoch, p->epoch, STORE_EPOCH_LEN), "version",
+	    (int)p->version, "next_id", (json_int_t)p->next_id, "octets",
+	    (json_int_t)p->octets, "records", (json_int_t)p->records,
+	    "audit_head", (json_int_t)p->audit.seq, "audit_hash",
+	    hex_format(hash, p->audit.hash.b, DIGEST_LEN), "databases",
+	    json_databases(p), "trouble", json_text(p->trouble));
+}
+
+static void
+backup_done(struct store_backup *s, const struct err *e)
+{
+	struct backup *b = s->user;
+	json_t *j;
+
+	if (e != NULL) {
+		log_err(LOG_ERROR, "queue.backup-failed", e, NULL);
+		control_error(b->q, err_http_status(e->kind), e);
+	} else {
+		log_event(
+		    LOG_INFO, "queue.backup", "file", "%s", s->path, NULL);
+		j = json_report(&s->report);
+		json_object_set_new(j, "path", json_string(s->path));
+		control_json(b->q, 200, j);
+	}
+	free(s->path);
+	free(b);
+}
+
+void
+keep_backup(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct err e = ERR_INIT;
+	AUTO(json_t) in = json_parse(https_body(q), CONTROL_BODY_MAX, &e);
+	const char *name;
+	struct backup *b;
+
+	(void)rest;
+	if (in == NULL || json_unpack(in, "{s:s}", "name", &name) == -1) {
+		err_set(&e, ERR_INPUT, "wanted: {\"name\": TEXT}");
+		control_error(q, 400, &e);
+		return;
+	}
+	b = xcalloc(1, sizeof(*b));
+	b->q = q;
+	str_copy(b->name, sizeof(b->name), name);
+	b->job = (struct store_backup){ .name = b->name, .user = b };
+	outbox_backup(
+	    r->outbox, &b->job, backup_done, loop_poster(https_loop(q)));
+}
+
+/* ---- POST /v1/restore -------------------------------------------------- */
+
+struct restore {
+	struct registrar *r;
+	struct https_req *q;
+	char who[32];
+};
+
+static void
+restore_done(void *user, const struct err *e)
+{
+	struct restore *p = user;
+	char epoch[2 * ENTRY_EPOCH_LEN + 1];
+
+	if (e != NULL) {
+		log_err(LOG_ERROR, "queue.not-renewed", e, NULL);
+		control_error(p->q, err_http_status(e->kind), e);
+	} else {
+		carry_renewed(p->r->carry);
+		hex_format(epoch, outbox_epoch(p->r->outbox), ENTRY_EPOCH_LEN);
+		log_event(LOG_WARN, "queue.renewed", "who", "%s", p->who,
+		    "epoch", "%s", epoch, NULL);
+		control_json(p->q, 200, json_pack("{s:s}", "epoch", epoch));
+	}
+	free(p);
+}
+
+/* What goes out anew must be meant: the body says so. */
+void
+keep_restore(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct err e = ERR_INIT;
+	AUTO(json_t) in = json_parse(https_body(q), CONTROL_BODY_MAX, &e);
+	int confirm = 0;
+	struct restore *p;
+
+	(void)rest;
+	if (in == NULL || json_unpack(in, "{s:b}", "confirm", &confirm) == -1 ||
+	    !confirm) {
+		err_set(&e, ERR_INPUT, "wanted: {\"confirm\": true}");
+		control_error(q, 400, &e);
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->r = r;
+	p->q = q;
+	control_who(q, p->who, sizeof(p->who));
+	outbox_renew(
+	    r->outbox, p->who, restore_done, p, loop_poster(https_loop(q)));
+}
