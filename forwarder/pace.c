@@ -20,6 +20,7 @@ pace_up(struct pace *p, uint64_t now)
 	p->allowed = PACE_START < p->window ? PACE_START : p->window;
 	p->heard_at = now;
 	p->received = 0;
+	p->took = 0;
 }
 
 bool
@@ -53,6 +54,30 @@ pace_learn(struct pace *p, uint64_t took)
 		p->allowed--;
 }
 
+/* The longest counts, and is forgotten slowly.  A PULL that was answered before
+ * its time says nothing. */
+static void
+pace_remember(struct pace *p, const struct pace_request *r, uint64_t now)
+{
+	uint64_t took = now - r->owed_at + 1;
+
+	if (now < r->owed_at)
+		return;
+	p->took -= p->took / 8;
+	if (took > p->took)
+		p->took = took;
+}
+
+static uint64_t
+pace_patience(const struct pace *p)
+{
+	uint64_t slow = p->octets * 1000 / PACE_RATE;
+
+	if (p->took > 0 && 4 * p->took < slow)
+		slow = 4 * p->took;
+	return PACE_SILENCE_MS + slow;
+}
+
 void
 pace_end(struct pace *p, struct pace_request *r, bool replied, uint64_t now)
 {
@@ -62,6 +87,7 @@ pace_end(struct pace *p, struct pace_request *r, bool replied, uint64_t now)
 	if (!replied)
 		return;
 	p->heard_at = now;
+	pace_remember(p, r, now);
 	if (is_entry(r->type))
 		pace_learn(p, now - r->sent_at);
 }
@@ -91,5 +117,5 @@ pace_silent(struct pace *p, uint64_t received, uint64_t now)
 		return false;
 	if (since < p->heard_at)
 		since = p->heard_at;
-	return now - since > PACE_SILENCE_MS + p->octets * 1000 / PACE_RATE;
+	return now - since > pace_patience(p);
 }

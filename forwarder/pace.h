@@ -4,9 +4,10 @@
  * neither clock nor socket: whoever uses it tells the time, monotonic ms.
  *
  * A silent link is one by which not an octet came, though a reply is owed, for
- * PACE_SILENCE_MS and as long as all that is out takes at PACE_RATE.  So no
- * link is too slow for its frames, and none that swallows everything is
- * believed for long: TCP itself would wait for a quarter of an hour.
+ * PACE_SILENCE_MS and as long as all that is out takes at PACE_RATE, or four
+ * times what replies took lately if that is less.  So no link is too slow for
+ * its frames, and none that swallows everything is believed for long: TCP
+ * itself would wait for a quarter of an hour.
  */
 #ifndef WAYBILL_FORWARDER_PACE_H
 #define WAYBILL_FORWARDER_PACE_H
@@ -33,6 +34,7 @@ struct pace {
 	unsigned entries; /* out: PUT, EVIDENCE */
 	size_t octets;	  /* of all frames that are out */
 	uint64_t heard_at, received;
+	uint64_t took; /* ms, longest of late; 0: no reply yet */
 	LIST_HEAD(, pace_request) out;
 };
 

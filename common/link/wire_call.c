@@ -30,6 +30,7 @@ call_done(void *arg)
 		reply = NULL;
 	}
 	if (c->done != NULL && c->rv == 0) {
+		w->replies++;
 		call_end(c, reply, NULL);
 	} else if (c->done != NULL) {
 		wire_fail(&e, c->rv == NNG_ETIMEDOUT ? ERR_RETRY : ERR_PEER,

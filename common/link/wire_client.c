@@ -6,10 +6,12 @@
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 
-#define WINDOW_MIN 2
-#define WINDOW_MAX 64
-/* A pipe that lived shorter counts as a failed attempt for the back-off. */
-#define SETTLED_MS 5000
+#define WINDOW_MIN	2
+#define WINDOW_MAX	64
+/* A pipe that lived shorter, and brought fewer replies, counts as a failed
+ * attempt for the back-off. */
+#define SETTLED_MS	5000
+#define SETTLED_REPLIES 2
 
 void
 wire_client_unref(struct wire_client *w)
@@ -77,7 +79,9 @@ client_tell(struct wire_client *w, int pipe)
 
 	if (w->told != 0) {
 		wire_calls_drop_unsent(w);
-		client_backoff(w, now - w->told_at >= SETTLED_MS);
+		client_backoff(w,
+		    now - w->told_at >= SETTLED_MS ||
+			w->replies >= SETTLED_REPLIES);
 		w->told = 0;
 		w->on_link(w->arg, false);
 	}
@@ -85,6 +89,7 @@ client_tell(struct wire_client *w, int pipe)
 		return;
 	w->told = pipe;
 	w->told_at = now;
+	w->replies = 0;
 	w->on_link(w->arg, true);
 }
 

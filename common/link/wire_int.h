@@ -90,6 +90,7 @@ struct wire_client {
 	struct wire_call *calls; /* n */
 	int told;		 /* pipe id that on_link knows of, 0: none */
 	uint64_t told_at;
+	unsigned replies; /* by that pipe */
 	_Atomic uint64_t logged;
 	_Atomic unsigned refs; /* the owner's and one a post */
 	_Atomic bool dead;

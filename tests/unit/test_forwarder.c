@@ -815,6 +815,33 @@ pauses_grow_and_vary(void **state)
 	world_close();
 }
 
+/* A link that breaks often, and carries something each time, is worth dialling:
+ * twelve pauses that grew would last 6 s on the average. */
+static void
+useful_links_are_dialled_soon(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	world_open(geteuid(), "reconnect:\n  min: 20ms\n  max: 4s\n");
+	svc_listen(w.f.loop, w.url);
+	must_wait(link_is, 1, "link");
+	start = clock_mono_ms();
+	for (uint64_t tag = 1; tag <= 24; tag += 2) {
+		reg_put(tag);
+		reg_put(tag + 1);
+		must_wait(stored, tag, "STORED");
+		must_wait(stored, tag + 1, "STORED");
+		w.n = 0;
+		wire_close(w.server);
+		must_wait(link_is, 0, "break");
+		svc_listen(w.f.loop, w.url);
+		must_wait(link_is, 1, "link again");
+	}
+	assert_true(clock_mono_ms() - start < 2500);
+	world_close();
+}
+
 static void
 back_off_is_as_long_as_told(void **state)
 {
@@ -906,6 +933,7 @@ main(void)
 		cmocka_unit_test(watchdog_dials_again),
 		cmocka_unit_test(watchdog_asks_for_receipts),
 		cmocka_unit_test(pauses_grow_and_vary),
+		cmocka_unit_test(useful_links_are_dialled_soon),
 		cmocka_unit_test(back_off_is_as_long_as_told),
 		cmocka_unit_test(configurations_that_cannot_work_are_refused),
 	};

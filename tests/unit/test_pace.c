@@ -114,6 +114,30 @@ link_that_moves_is_not_silent(void **state)
 	assert_false(pace_silent(&p, 8, 900000));
 }
 
+/* What is out on a link that was quick is not waited for as on a slow one. */
+static void
+quick_link_is_given_up_sooner(void **state)
+{
+	struct pace_request r[2];
+	struct pace p;
+
+	(void)state;
+	pace_init(&p, 10);
+	pace_up(&p, 0);
+	pace_sent(&p, &r[0], FRAME_PUT, 4000, 0);
+	pace_end(&p, &r[0], true, 999);
+	pace_sent(&p, &r[0], FRAME_PUT, 250000, 1000); /* 1000 s of 2 kbit/s */
+	assert_false(pace_silent(&p, 0, 1000 + PACE_SILENCE_MS + 4000));
+	assert_true(pace_silent(&p, 0, 1001 + PACE_SILENCE_MS + 4000));
+	/* An early answer to a PULL is no measure. */
+	pace_sent(&p, &r[1], FRAME_PULL, 0, 1000);
+	pace_end(&p, &r[1], true, 1000);
+	assert_int_equal(p.took, 1000);
+	pace_up(&p, 2000);
+	assert_false(pace_silent(&p, 0, 900000));
+	pace_end(&p, &r[0], false, 900000);
+}
+
 int
 main(void)
 {
@@ -123,6 +147,7 @@ main(void)
 		cmocka_unit_test(slow_link_gets_less),
 		cmocka_unit_test(silence_needs_something_owed),
 		cmocka_unit_test(link_that_moves_is_not_silent),
+		cmocka_unit_test(quick_link_is_given_up_sooner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
