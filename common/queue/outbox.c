@@ -92,6 +92,8 @@ outbox_new(const struct outbox_conf *c)
 	o->signer = c->signer;
 	str_copy(o->site, sizeof(o->site), c->site);
 	o->full_percent = c->full_percent;
+	o->open_room = c->open_room;
+	o->map_size = c->store.map_size > 0 ? c->store.map_size : 1;
 	o->per_device_hour = c->per_device_hour;
 	o->per_device_open = c->per_device_open;
 	o->per_vendor_open = c->per_vendor_open;

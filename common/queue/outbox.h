@@ -29,6 +29,10 @@ struct outbox_conf {
 	/* Signs entry headers; outlives the outbox. */
 	const struct signer *signer;
 	unsigned full_percent; /* admission stops here: 85 */
+	/* Octets that an open entry will still take, for its answer, what
+	 * confirms it and the records of both: counted as used at admission.
+	 * 0: none. */
+	uint64_t open_room;
 	/* Quotas; 0: none.  per_device_hour counts initial requests of one
 	 * device and kind; the others what is open, without later steps and
 	 * without what we ask on our own account (withdraw, audit): of a

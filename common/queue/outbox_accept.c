@@ -141,11 +141,21 @@ check_hour(struct accept_job *j, struct err *e)
 	    or_dash(a->label), recent, limit);
 }
 
+/* Of the map, in percent: what the open ones will still take for their answers,
+ * what confirms those, and the records of it all.  Without it the answers of a
+ * queue that filled up while the link was down would find no room, so nothing
+ * would ever end and no room come back. */
+static unsigned
+kept_percent(const struct outbox *o)
+{
+	return (unsigned)(o->index.open * o->open_room * 100 / o->map_size);
+}
+
 static int
 check_room(struct accept_job *j, struct err *e)
 {
 	struct outbox *o = j->o;
-	unsigned used = store_used_percent(o->store);
+	unsigned used = store_used_percent(o->store), kept = kept_percent(o);
 
 	if (j->words.suspended[0] != '\0')
 		return err_set(e, ERR_RETRY,
@@ -154,10 +164,11 @@ check_room(struct accept_job *j, struct err *e)
 		    j->words.suspended);
 	if (j->a->step > 0)
 		return 0;
-	if (used >= o->full_percent)
+	if (used + kept >= o->full_percent)
 		return err_set(e, ERR_RETRY,
-		    "store: %u %% used, nothing is accepted from %u %% on",
-		    used, o->full_percent);
+		    "store: %u %% used, %u %% kept for answers, nothing is "
+		    "accepted from %u %% on",
+		    used, kept, o->full_percent);
 	if (check_hour(j, e) == -1)
 		return -1;
 	return check_open(j, e);

@@ -270,6 +270,7 @@ struct outbox {
 	uint8_t nonce_key[OUTBOX_NONCE_KEY];
 	_Atomic uint64_t floor;
 	unsigned full_percent;
+	uint64_t open_room, map_size;
 	unsigned per_device_hour, per_device_open, per_vendor_open, open;
 	char suspended[OUTBOX_WHY_MAX]; /* under the index's lock */
 	/* The committer's alone: */

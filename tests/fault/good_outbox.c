@@ -21,7 +21,8 @@ static uint64_t seq;
 static int
 box_open(const struct lab *l, struct err *e)
 {
-	struct outbox_conf c = { .store = { .dir = l->store,
+	struct outbox_conf c = { .store = { .seal = l->seal,
+				     .dir = l->store,
 				     .map_size = GOOD_MAP },
 		.site = "berlin",
 		.signer = l->signer,

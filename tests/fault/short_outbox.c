@@ -129,7 +129,8 @@ deaf(uint32_t states, enum entry_event ev)
 static int
 box_open(struct box *b, struct err *e)
 {
-	struct outbox_conf c = { .store = { .dir = b->l->store,
+	struct outbox_conf c = { .store = { .seal = b->l->seal,
+				     .dir = b->l->store,
 				     .map_size = SHORT_MAP },
 		.site = "berlin",
 		.signer = b->l->signer,
