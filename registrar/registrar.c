@@ -158,7 +158,6 @@ open_outbox(struct registrar *r, struct err *e)
 		.signer = r->signer,
 		.full_percent = 85,
 		.open_room = 8192,
-		.open_room = 8192,
 		.per_device_hour = (unsigned)r->conf.limits.device_hour,
 		.per_device_open = (unsigned)r->conf.limits.device_open,
 		.per_vendor_open = (unsigned)r->conf.limits.vendor_open,
