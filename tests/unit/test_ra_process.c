@@ -112,6 +112,35 @@ test_pull_wakes(void **state)
 	site_close(&s);
 }
 
+/* One more than a site holds by itself: the oldest is let go. */
+static void
+test_pulls_are_few(void **state)
+{
+	struct question q[3];
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	for (size_t i = 0; i < NELEMS(q); i++) {
+		struct buf out AUTO_BUF = { 0 };
+
+		frame_pull(++s.tag, s.name, 0, 20, &out);
+		send_frame(&s, &out, &q[i]);
+	}
+	{
+		struct frame f AUTO_FRAME = { 0 };
+
+		await_reply(&q[0], FRAME_ANSWERS, &f);
+		assert_int_equal(f.u.answers.n, 0);
+	}
+	assert_false(q[1].answered || q[2].answered);
+	buf_done(&q[0].reply);
+	site_close(&s);
+	for (size_t i = 1; i < NELEMS(q); i++)
+		buf_done(&q[i].reply);
+}
+
 static void
 expect_confirm(const char *want)
 {
@@ -596,6 +625,7 @@ main(int argc, char **argv)
 		TEST(test_enrolment),
 		TEST(test_repeats_have_one_effect),
 		TEST(test_pull_wakes),
+		TEST(test_pulls_are_few),
 		TEST(test_certconf_accepts),
 		TEST(test_certconf_rejects),
 		TEST(test_certconf_of_nothing),
