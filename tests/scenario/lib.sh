@@ -98,7 +98,7 @@ queue_states() {
 	"$waybill" queue list --json --socket "$REGISTRAR_CONTROL" |
 		python3 -c 'import json,sys; [print(e["device"], e["step"], e["state"]) for e in json.load(sys.stdin)["entries"]]'
 }
-has_state() { queue_states | grep -q "^$1 0 $2\$"; }
+has_state() { queue_states | grep "^$1 0 $2\$" >/dev/null; }
 verify_ldevid() {
 	openssl verify -CAfile "$DOMAIN_CA" -untrusted "$tmp/$1.chain.pem" "$tmp/$1.crt"
 }
