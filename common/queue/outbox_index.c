@@ -3,25 +3,6 @@
 
 #include "common/queue/outbox_int.h"
 
-/* What a job changed, to be undone, or told after the commit. */
-struct change {
-	struct outbox_index *x;
-	uint32_t at;
-	bool added;
-	struct slot old, now;
-	uint64_t id;
-	struct digest row;
-};
-
-/* What a watcher is told on its own thread. */
-struct notice {
-	outbox_watch_fn fn;
-	void *arg;
-	uint64_t id;
-	struct digest row;
-	enum entry_state state;
-};
-
 void
 outbox_index_init(struct outbox_index *x)
 {
@@ -233,8 +214,8 @@ slot_set(const struct slot *s)
 	return SET_NONE;
 }
 
-static struct slot
-slot_of(struct outbox_index *x, const struct outbox_entry *en)
+struct slot
+outbox_slot_of(struct outbox_index *x, const struct outbox_entry *en)
 {
 	static const struct digest none;
 	uint64_t parent = en->parent != 0 ? en->id - en->parent : 0;
@@ -298,16 +279,16 @@ sum(struct outbox_index *x, uint32_t pos, bool in)
 		lower(&c->ended, s->changed);
 }
 
-static void
-replace(struct outbox_index *x, uint32_t pos, const struct slot *s)
+void
+outbox_slot_replace(struct outbox_index *x, uint32_t pos, const struct slot *s)
 {
 	sum(x, pos, false);
 	outbox_chunk(x, pos)->v[pos & (CHUNK_SLOTS - 1)] = *s;
 	sum(x, pos, true);
 }
 
-static void
-count(struct outbox_counts *c, const struct slot *s, int by)
+void
+outbox_slot_count(struct outbox_counts *c, const struct slot *s, int by)
 {
 	c->by_state[s->state] += (uint64_t)by;
 	c->held += s->held ? (uint64_t)by : 0;
@@ -353,8 +334,8 @@ chain_of(struct outbox_index *x, const struct slot *s)
 		    ->newest[device_chain((enum entry_kind)s->kind)];
 }
 
-static uint32_t
-slot_add(struct outbox_index *x, const struct outbox_entry *en,
+uint32_t
+outbox_slot_add(struct outbox_index *x, const struct outbox_entry *en,
     const struct slot *like)
 {
 	static const struct digest none;
@@ -375,8 +356,8 @@ slot_add(struct outbox_index *x, const struct outbox_entry *en,
 }
 
 /* The last one, which heads its chain. */
-static void
-slot_remove(struct outbox_index *x, uint32_t pos)
+void
+outbox_slot_remove(struct outbox_index *x, uint32_t pos)
 {
 	struct chunk *c = outbox_chunk(x, pos);
 	const struct slot *s = &c->v[pos & (CHUNK_SLOTS - 1)];
@@ -399,9 +380,9 @@ outbox_index_load(struct outbox_index *x, const struct outbox_entry *en)
 	struct slot s;
 
 	pthread_mutex_lock(&x->lock);
-	s = slot_of(x, en);
-	slot_add(x, en, &s);
-	count(&x->counts, &s, 1);
+	s = outbox_slot_of(x, en);
+	outbox_slot_add(x, en, &s);
+	outbox_slot_count(&x->counts, &s, 1);
 	pthread_mutex_unlock(&x->lock);
 }
 
@@ -416,7 +397,8 @@ outbox_index_drop(struct outbox_index *x, uint64_t below)
 	while ((pos = outbox_index_from(x, 0)) != POS_NONE &&
 	    outbox_index_id(x, pos) < below) {
 		c = outbox_chunk(x, pos);
-		count(&x->counts, &c->v[pos & (CHUNK_SLOTS - 1)], -1);
+		outbox_slot_count(
+		    &x->counts, &c->v[pos & (CHUNK_SLOTS - 1)], -1);
 		sum(x, pos, false);
 		c->first = (pos & (CHUNK_SLOTS - 1)) + 1;
 		if (c->first < CHUNK_SLOTS)
@@ -447,7 +429,7 @@ outbox_index_renew(struct outbox_index *x, uint64_t below)
 		now = *s;
 		now.resend = true;
 		now.unsure = false;
-		replace(x, pos, &now);
+		outbox_slot_replace(x, pos, &now);
 		x->counts.resend++;
 	}
 	pthread_mutex_unlock(&x->lock);
@@ -513,120 +495,4 @@ outbox_index_recent(const struct outbox_index *x, enum entry_kind k,
 		pos = chain_skip(x, s->older, k, UINT64_MAX);
 	}
 	return n;
-}
-
-/* ---- changes of a transaction ---------------------------------------- */
-
-/* Last change first, so an added slot is the last one. */
-static void
-undo(const struct change *c)
-{
-	if (c->added)
-		slot_remove(c->x, c->at);
-	else
-		replace(c->x, c->at, &c->old);
-}
-
-static void
-tell(void *arg)
-{
-	struct notice *n = arg;
-
-	n->fn(n->arg, n->id, &n->row, n->state);
-	free(n);
-}
-
-static void
-tell_watchers(const struct watcher *w, size_t n, const struct change *c)
-{
-	struct notice *m;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		m = xmalloc(sizeof(*m));
-		*m = (struct notice){ w[i].fn, w[i].arg, c->id, c->row,
-			(enum entry_state)c->now.state };
-		w[i].to.post(w[i].to.to, tell, m);
-	}
-}
-
-/* It is there for all from now on. */
-static void
-settle(const struct change *c)
-{
-	struct outbox_index *x = c->x;
-	const struct slot *s = outbox_index_at(x, c->at);
-	struct slot now;
-
-	if (!c->added)
-		count(&x->counts, &c->old, -1);
-	count(&x->counts, &c->now, 1);
-	if (s == NULL || !s->pending)
-		return;
-	now = *s;
-	now.pending = false;
-	replace(x, c->at, &now);
-}
-
-static void
-change_over(void *arg, bool committed)
-{
-	struct change *c = arg;
-	struct outbox_index *x = c->x;
-	struct watcher w[WATCHERS_MAX];
-	size_t n = 0;
-
-	pthread_mutex_lock(&x->lock);
-	if (!committed) {
-		undo(c);
-	} else {
-		settle(c);
-		/* Released, it may leave. */
-		if (c->added || c->old.state != c->now.state ||
-		    (c->old.held && !c->now.held))
-			n = x->n_watchers;
-		memcpy(w, x->watchers, n * sizeof(*w));
-	}
-	pthread_mutex_unlock(&x->lock);
-	tell_watchers(w, n, c);
-	free(c);
-}
-
-void
-outbox_index_set(
-    struct outbox_index *x, struct store_txn *t, const struct outbox_entry *en)
-{
-	struct change *c = xcalloc(1, sizeof(*c));
-
-	c->x = x;
-	c->id = en->id;
-	c->row = en->row;
-	pthread_mutex_lock(&x->lock);
-	c->now = slot_of(x, en);
-	c->now.pending = true;
-	c->at = outbox_index_pos(x, en->id);
-	if (c->at == POS_NONE) {
-		c->added = true;
-		c->at = slot_add(x, en, &c->now);
-	} else {
-		c->old = *outbox_index_at(x, c->at);
-		/* Its place and its device stay, whatever became of its row. */
-		c->now.id = c->old.id;
-		c->now.device = c->old.device;
-		c->now.older = c->old.older;
-		replace(x, c->at, &c->now);
-	}
-	pthread_mutex_unlock(&x->lock);
-	store_after(t, change_over, c);
-}
-
-void
-outbox_watch(struct outbox *o, outbox_watch_fn fn, void *arg, struct post to)
-{
-	struct outbox_index *x = &o->index;
-
-	pthread_mutex_lock(&x->lock);
-	assert(x->n_watchers < WATCHERS_MAX);
-	x->watchers[x->n_watchers++] = (struct watcher){ fn, arg, to };
-	pthread_mutex_unlock(&x->lock);
 }

@@ -15,6 +15,7 @@
  *  outbox_renew.c    suspension, and a new beginning
  *  outbox_trail.c    the last audit records' hashes
  *  outbox_index.c    what is kept in memory: slots, and how they change
+ *  outbox_change.c   the same: what a job changes, and how it is undone or told
  *  outbox_device.c   the same: devices and vendors
  *  outbox_pick.c     the same: what may leave, is due, matches
  */
@@ -173,9 +174,6 @@ void outbox_index_done(struct outbox_index *x);
 void outbox_index_reset(struct outbox_index *x);
 /* At open, ids ascending. */
 void outbox_index_load(struct outbox_index *x, const struct outbox_entry *en);
-/* In a job: adds (id over all others) or changes; undone with t. */
-void outbox_index_set(
-    struct outbox_index *x, struct store_txn *t, const struct outbox_entry *en);
 /* Outside of transactions. */
 void outbox_index_drop(struct outbox_index *x, uint64_t below);
 void outbox_index_renew(struct outbox_index *x, uint64_t below);
@@ -196,6 +194,18 @@ outbox_chunk(const struct outbox_index *x, uint32_t pos)
 	return x->chunks[(pos >> CHUNK_BITS) - x->gone];
 }
 
+/* For outbox_change.c, under the lock: */
+struct slot outbox_slot_of(
+    struct outbox_index *x, const struct outbox_entry *en);
+/* Behind all others; device and place in it are found here.  Its position. */
+uint32_t outbox_slot_add(struct outbox_index *x, const struct outbox_entry *en,
+    const struct slot *like);
+void outbox_slot_replace(
+    struct outbox_index *x, uint32_t pos, const struct slot *s);
+/* The last one. */
+void outbox_slot_remove(struct outbox_index *x, uint32_t pos);
+void outbox_slot_count(struct outbox_counts *c, const struct slot *s, int by);
+
 /* Which set it belongs to; SET_NONE. */
 unsigned slot_set(const struct slot *s);
 /* It awaits its answer. */
@@ -213,6 +223,12 @@ uint64_t outbox_index_before(struct outbox_index *x, enum entry_kind k,
  * max. */
 unsigned outbox_index_recent(const struct outbox_index *x, enum entry_kind k,
     const struct digest *device, uint64_t now, unsigned max);
+
+/* ---- outbox_change.c -------------------------------------------------- */
+
+/* In a job: adds (id over all others) or changes; undone with t. */
+void outbox_index_set(
+    struct outbox_index *x, struct store_txn *t, const struct outbox_entry *en);
 
 /* ---- outbox_pick.c ---------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* The outbox: who holds an entry stops its clock. */
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 static void
 held_long_ago(struct outbox_entry *en)

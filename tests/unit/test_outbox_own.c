@@ -1,6 +1,6 @@
 /* The outbox: what is asked on our own account, and what services say of it. */
 #include "common/base/cbor.h"
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 static struct outbox_withdraw
 give_up(uint64_t id, const char *answer)

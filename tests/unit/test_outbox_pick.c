@@ -1,5 +1,5 @@
 /* The outbox: what memory tells of entries without their rows. */
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 static uint64_t
 take_kind(const char *name, enum entry_kind kind, bool initial)

@@ -1,5 +1,5 @@
 /* The outbox: what ended long ago goes, and is not missed. */
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 static void
 prune(uint64_t before, size_t max, size_t want)

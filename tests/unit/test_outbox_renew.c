@@ -1,5 +1,5 @@
 /* The outbox: suspended, it takes nothing new; renewed, it begins again. */
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 static void
 suspended_until_renewed(void **state)

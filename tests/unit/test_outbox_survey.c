@@ -1,5 +1,5 @@
 /* The outbox: damage is found, and stays where it is. */
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 /* Octets and answers are not opened before somebody asks for them. */
 static void

@@ -1,6 +1,6 @@
 /* The outbox: a store of an older release is read as it was meant. */
 #include "common/base/cbor.h"
-#include "outbox_lab.h"
+#include "outbox_damage.h"
 
 static const char *const names[] = { "row", "tx", "audit", NULL };
 
