@@ -39,12 +39,14 @@ hello_compare(struct store_txn *t, struct ledger_hello *x,
     const struct site_row *s, uint64_t seq, struct err *e)
 {
 	char why[LEDGER_REASON_MAX];
+	bool ours = epoch_eq(x->service_epoch, x->ledger->epoch);
 
+	/* In an epoch of ours that lives on we may be rolled back again. */
 	if (s->standing != LEDGER_SOUND ||
 	    epoch_eq(x->service_epoch, unknown) ||
-	    epoch_eq(x->service_epoch, s->knew))
+	    (!ours && epoch_eq(x->service_epoch, s->knew)))
 		return 0;
-	if (!epoch_eq(x->service_epoch, x->ledger->epoch))
+	if (!ours)
 		snprintf(why, sizeof(why),
 		    "it knows us in an epoch that is not ours");
 	else if (x->service_seq > seq)
