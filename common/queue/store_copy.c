@@ -282,8 +282,11 @@ take(const struct store_conf *c, int *ret_lock, struct store **ret,
 	AUTO(char) file = path_join(c->dir, STORE_FILE);
 	AUTO(store) from = NULL;
 
+	/* The file that the new secret opens is on disk before the secret takes
+	 * the old one's place. */
 	if (store_own(c->dir, ret_lock, e) == -1 ||
 	    store_image_open(c, file, &from, e) == -1 ||
+	    file_sync_dir(c->dir, e) == -1 ||
 	    store_settle_secret(from, e) == -1)
 		return -1;
 	*ret = STEAL(from);
