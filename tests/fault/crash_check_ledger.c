@@ -192,6 +192,31 @@ check_batch(struct check *c, const struct mark *m)
 	return rc;
 }
 
+static bool
+is_standing(const struct mark *m, const void *arg)
+{
+	return m->state ==
+	    (uint32_t)((const struct ledger_site *)arg)->standing;
+}
+
+/* A site that was suspended stays so: nothing of it may be decided. */
+static int
+check_standing(struct check *c, const struct mark *m)
+{
+	const char *name = sites[m->id - 1];
+	struct ledger_site known = { .seq = 0 };
+
+	if (ledger_site(c->l, name, &known, c->e) != 1)
+		return err_set(
+		    c->e, ERR_DAMAGE, "I2: site %s is forgotten", name);
+	if (truth_match(c->t, MARK_STANDING, m->id, is_standing, &known) ==
+	    NULL)
+		return err_set(c->e, ERR_DAMAGE,
+		    "I2: site %s is %s, which it was not told to be", name,
+		    ledger_standing_name(known.standing));
+	return 0;
+}
+
 static int
 check_all_told(struct check *c)
 {
@@ -200,7 +225,9 @@ check_all_told(struct check *c)
 			break;
 		if (check_told(c, &c->t->v[i].is) == -1 ||
 		    (c->t->v[i].is.what == MARK_BATCH &&
-			check_batch(c, &c->t->v[i].is) == -1))
+			check_batch(c, &c->t->v[i].is) == -1) ||
+		    (c->t->v[i].is.what == MARK_STANDING &&
+			check_standing(c, &c->t->v[i].is) == -1))
 			return -1;
 	}
 	return 0;
@@ -220,6 +247,7 @@ go_on_receive(struct check *c, const struct ledger_case *x)
 		.header = bytes_of("header", 6),
 		.sig = bytes_of("sig", 3),
 		.once = x->once };
+	struct ledger_site known;
 	int rc;
 
 	str_copy(h.site, sizeof(h.site), x->site);
@@ -229,6 +257,11 @@ go_on_receive(struct check *c, const struct ledger_case *x)
 	r.octets = buf_bytes(&octets);
 	rc = ledger_receive_wait(c->l, &r, c->e);
 	ledger_batch_done(&r.told);
+	/* Of a site that is not sound nothing is taken. */
+	if (rc == 0 && r.met == LEDGER_NOT_NOW &&
+	    ledger_site(c->l, x->site, &known, c->e) == 1 &&
+	    known.standing != LEDGER_SOUND)
+		return 0;
 	if (rc == 0 && (r.met != LEDGER_AGAIN || r.id != x->id))
 		rc = err_set(c->e, ERR_DAMAGE,
 		    "I2: case %llu was taken for new when it came again",

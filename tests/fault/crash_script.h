@@ -34,7 +34,8 @@ enum mark_what {
 	MARK_SUSPENDED, /* ... nothing new is accepted (state 1), or is (0) */
 	MARK_CASE,	/* ... this is a case of the ledger */
 	MARK_BATCH,	/* ... batch seq of site `kind` has this hash */
-	MARK_SIGNED,	/* ... so the CA was asked: a certificate exists */
+	MARK_STANDING, /* ... how the ledger stands to a site (id - 1): state */
+	MARK_SIGNED,   /* ... so the CA was asked: a certificate exists */
 	MARK_ROW /* ... both databases have this row: hash is its value's */
 };
 

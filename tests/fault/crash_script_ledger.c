@@ -8,49 +8,14 @@
 
 #include "common/base/file.h"
 #include "common/base/str.h"
-#include "common/service/ledger.h"
-#include "tests/fault/crash_script.h"
+#include "tests/fault/crash_book.h"
 
-#define CASES_MAX 1024
-#define SITES	  2
-#define BURST	  4
+#define BURST 4
 
-static const char *const sites[SITES] = { CRASH_SITE, "paris" };
+const char *const book_sites[BOOK_SITES] = { CRASH_SITE, "paris" };
 
-struct item {
-	struct mark is;
-	unsigned site;
-	struct buf octets, tbs;
-	bool busy;
-};
-
-struct book {
-	struct script *s;
-	struct ledger *l;
-	struct item v[CASES_MAX];
-	size_t n;
-	uint64_t next[SITES]; /* the site's own ids */
-	uint64_t told[SITES]; /* highest batch seen */
-};
-
-/* One call under way, with all that it borrows. */
-struct call {
-	struct book *b;
-	unsigned op;
-	struct item *i;
-	unsigned site;
-	struct entry_header h;
-	struct buf answer, cert;
-	struct facts facts;
-	struct ledger_hello hello;
-	struct ledger_receive receive;
-	struct ledger_intend intend;
-	struct ledger_settle settle;
-	struct ledger_got got;
-};
-
-static struct call *
-call_new(struct book *b, struct item *i)
+struct call *
+book_call(struct book *b, struct item *i)
 {
 	struct call *c = xcalloc(1, sizeof(*c));
 
@@ -62,8 +27,8 @@ call_new(struct book *b, struct item *i)
 	return c;
 }
 
-static void
-call_free(struct call *c)
+void
+book_called(struct call *c)
 {
 	ledger_batch_done(&c->receive.told);
 	buf_done(&c->answer);
@@ -71,8 +36,8 @@ call_free(struct call *c)
 	free(c);
 }
 
-static void
-mark_case(struct call *c, enum mark_what what)
+void
+book_mark(struct call *c, enum mark_what what)
 {
 	struct mark m = c->i->is;
 
@@ -95,10 +60,10 @@ mark_batch(struct call *c, const struct ledger_batch *told)
 	script_mark(&m);
 }
 
-static struct item *
-case_in(struct book *b, enum ledger_state state)
+struct item *
+book_in(struct book *b, enum ledger_state state)
 {
-	size_t at = script_random(b->s, CASES_MAX);
+	size_t at = script_random(b->s, BOOK_CASES);
 	struct item *i;
 
 	for (size_t k = 0; k < b->n; k++) {
@@ -125,10 +90,22 @@ received(void *x, const struct err *e)
 	if (c->i->is.id == 0) {
 		c->i->is.id = r->id;
 		c->i->is.state = LEDGER_OPEN;
-		mark_case(c, MARK_CASE);
+		book_mark(c, MARK_CASE);
 	}
 	mark_batch(c, &r->told);
-	call_free(c);
+	book_called(c);
+}
+
+void
+book_header(struct call *c)
+{
+	const struct item *i = c->i;
+
+	str_copy(c->h.site, sizeof(c->h.site), book_sites[i->site]);
+	memset(c->h.epoch, (int)i->site + 1, sizeof(c->h.epoch));
+	c->h.id = i->is.seq;
+	c->h.kind = ENTRY_CMP;
+	c->h.digest = i->is.octets;
 }
 
 static void
@@ -136,11 +113,7 @@ receive_submit(struct call *c)
 {
 	struct item *i = c->i;
 
-	str_copy(c->h.site, sizeof(c->h.site), sites[i->site]);
-	memset(c->h.epoch, (int)i->site + 1, sizeof(c->h.epoch));
-	c->h.id = i->is.seq;
-	c->h.kind = ENTRY_CMP;
-	c->h.digest = i->is.octets;
+	book_header(c);
 	c->receive = (struct ledger_receive){ .h = &c->h,
 		.header = bytes_of("header", 6),
 		.sig = bytes_of("sig", 3),
@@ -151,31 +124,41 @@ receive_submit(struct call *c)
 	ledger_receive(c->b->l, &c->receive, received, c->b->s->here);
 }
 
-static bool
-do_receive(struct book *b)
+struct item *
+book_new(struct book *b, unsigned site)
 {
 	struct item *i = &b->v[b->n];
 
-	if (b->n == CASES_MAX)
-		return false;
+	if (b->n == BOOK_CASES)
+		return NULL;
 	b->n++;
-	i->site = (unsigned)script_random(b->s, SITES);
+	i->site = site;
 	i->octets = script_octets(b->s, "request", 40, 6000);
-	i->is.seq = ++b->next[i->site];
+	i->is.seq = ++b->next[site];
 	i->is.octets = digest_of(i->octets.data, i->octets.len);
 	i->is.row = entry_once(ENTRY_CMP, buf_bytes(&i->octets));
-	receive_submit(call_new(b, i));
+	return i;
+}
+
+static bool
+do_receive(struct book *b)
+{
+	struct item *i = book_new(b, (unsigned)script_random(b->s, BOOK_SITES));
+
+	if (i == NULL)
+		return false;
+	receive_submit(book_call(b, i));
 	return true;
 }
 
 static bool
 do_receive_again(struct book *b)
 {
-	struct item *i = case_in(b, 0);
+	struct item *i = book_in(b, 0);
 
 	if (i == NULL)
 		return false;
-	receive_submit(call_new(b, i));
+	receive_submit(book_call(b, i));
 	return true;
 }
 
@@ -195,21 +178,21 @@ intended(void *x, const struct err *e)
 	c->i->is.has |= MARK_HAS_TBS;
 	c->i->is.hash = digest_of(c->i->tbs.data, c->i->tbs.len);
 	/* Only now may a CA be asked; from here on there is a certificate. */
-	mark_case(c, MARK_CASE);
-	mark_case(c, MARK_SIGNED);
-	call_free(c);
+	book_mark(c, MARK_CASE);
+	book_mark(c, MARK_SIGNED);
+	book_called(c);
 }
 
 static bool
 do_intend(struct book *b)
 {
-	struct item *i = case_in(b, LEDGER_OPEN);
+	struct item *i = book_in(b, LEDGER_OPEN);
 	struct digest tbs;
 	struct call *c;
 
 	if (i == NULL)
 		return false;
-	c = call_new(b, i);
+	c = book_call(b, i);
 	i->tbs = script_octets(b->s, "to be signed", 200, 1500);
 	tbs = digest_of(i->tbs.data, i->tbs.len);
 	facts_set(&c->facts, "vendor", FACT_END_TO_END, "acme");
@@ -243,19 +226,19 @@ settled(void *x, const struct err *e)
 		c->i->is.has |= MARK_HAS_CERT;
 		c->i->is.wrapped = digest_of(t->cert.p, t->cert.len);
 	}
-	mark_case(c, MARK_CASE);
-	call_free(c);
+	book_mark(c, MARK_CASE);
+	book_called(c);
 }
 
 static bool
 settle_one(struct book *b, enum ledger_state from, enum batch_code code)
 {
-	struct item *i = case_in(b, from);
+	struct item *i = book_in(b, from);
 	struct call *c;
 
 	if (i == NULL)
 		return false;
-	c = call_new(b, i);
+	c = book_call(b, i);
 	c->answer = script_octets(b->s, "answer", 30, 9000);
 	if (code == BATCH_ANSWERED)
 		c->cert = script_octets(b->s, "certificate", 300, 1500);
@@ -286,42 +269,22 @@ do_refuse(struct book *b)
 /* ---- sites --------------------------------------------------------------- */
 
 static void
-greeted(void *x, const struct err *e)
-{
-	struct call *c = ((struct ledger_hello *)x)->user;
-
-	script_done(c->b->s, e);
-	call_free(c);
-}
-
-static void
-hello(struct book *b, unsigned site)
-{
-	struct call *c = call_new(b, NULL);
-
-	c->hello = (struct ledger_hello){ .site = sites[site], .user = c };
-	memset(c->hello.epoch, (int)site + 1, sizeof(c->hello.epoch));
-	c->op = script_begin(b->s);
-	ledger_hello(b->l, &c->hello, greeted, b->s->here);
-}
-
-static void
 acknowledged(void *x, const struct err *e)
 {
 	struct call *c = ((struct ledger_got *)x)->user;
 
 	script_done(c->b->s, e);
-	call_free(c);
+	book_called(c);
 }
 
 static bool
 do_got(struct book *b)
 {
-	unsigned site = (unsigned)script_random(b->s, SITES);
-	struct call *c = call_new(b, NULL);
+	unsigned site = (unsigned)script_random(b->s, BOOK_SITES);
+	struct call *c = book_call(b, NULL);
 
 	c->got = (struct ledger_got){
-		.site = sites[site], .upto = b->told[site], .user = c
+		.site = book_sites[site], .upto = b->told[site], .user = c
 	};
 	c->op = script_begin(b->s);
 	ledger_got(b->l, &c->got, acknowledged, b->s->here);
@@ -332,15 +295,28 @@ do_got(struct book *b)
 
 static const struct {
 	unsigned weight;
-	bool (*start)(struct book *b);
+	book_start start;
+	bool alone;
 } calls[] = {
-	{ 6, do_receive },
-	{ 2, do_receive_again },
-	{ 5, do_intend },
-	{ 5, do_issue },
-	{ 1, do_refuse },
-	{ 1, do_got },
+	{ 18, do_receive },
+	{ 6, do_receive_again },
+	{ 15, do_intend },
+	{ 15, do_issue },
+	{ 3, do_refuse },
+	{ 3, do_got },
+	{ 2, book_resolve },
+	{ 2, book_reopen, .alone = true },
+	{ 2, book_rollback, .alone = true },
 };
+
+/* Nothing else may be under way. */
+static void
+burst_over(struct book *b)
+{
+	script_wait(b->s);
+	for (size_t i = 0; i < b->n; i++)
+		b->v[i].busy = false;
+}
 
 static void
 start_one(struct book *b)
@@ -353,7 +329,11 @@ start_one(struct book *b)
 	pick = script_random(b->s, all);
 	for (i = 0; pick >= calls[i].weight; i++)
 		pick -= calls[i].weight;
+	if (calls[i].alone)
+		burst_over(b);
 	calls[i].start(b);
+	if (calls[i].alone)
+		burst_over(b);
 }
 
 static void
@@ -363,31 +343,20 @@ burst(struct book *b)
 
 	for (; n > 0 && b->s->op < b->s->ops; n--)
 		start_one(b);
-	script_wait(b->s);
-	for (size_t i = 0; i < b->n; i++)
-		b->v[i].busy = false;
+	burst_over(b);
 }
 
 void
 script_ledger(struct script *s)
 {
-	struct ledger_conf conf = { .directory = s->store,
-		.seal = s->seal,
-		.map_size = CRASH_MAP,
-		.service = CRASH_SERVICE,
-		.signer = s->signer };
 	struct mark opened = { .what = MARK_OPEN };
 	struct book *b = xcalloc(1, sizeof(*b));
-	struct err e = ERR_INIT;
 
 	b->s = s;
-	if (ledger_open(&conf, &b->l, &e) == -1)
-		script_fail("%s", e.msg);
+	book_open(b);
 	memcpy(opened.hash.b, ledger_epoch(b->l), ENTRY_EPOCH_LEN);
 	script_mark(&opened);
-	for (unsigned site = 0; site < SITES; site++)
-		hello(b, site);
-	script_wait(s);
+	book_greet(b);
 	while (s->op < s->ops)
 		burst(b);
 	ledger_close(b->l);
