@@ -96,14 +96,12 @@ prove_ours(const struct service *s, const struct cmp_msg *request,
 }
 
 static int
-prove(const struct service *s, const char *site, struct bytes device,
+prove(const struct service *s, const char *site, const struct cmp_msg *request,
     struct bytes octets, struct service_proof *ret, struct err *e)
 {
-	AUTO(cmp_msg) request = NULL;
 	AUTO(cmp_msg) answer = NULL;
 
-	if (cmp_parse(device, &request, e) == -1 ||
-	    cmp_parse(octets, &answer, e) == -1 ||
+	if (cmp_parse(octets, &answer, e) == -1 ||
 	    prove_ours(s, request, answer, e) == -1)
 		return -1;
 	return cmp_body(answer) == CMP_PKICONF
@@ -111,19 +109,37 @@ prove(const struct service *s, const char *site, struct bytes device,
 	    : prove_response(site, request, answer, ret, e);
 }
 
+/* Whose it is, for people who look for what became of it. */
+static void
+tell_device(const struct cmp_msg *request, struct service_proof *ret)
+{
+	struct err no = ERR_INIT;
+	X509 *signer = cmp_find_signer(request, NULL, &no);
+
+	if (signer == NULL ||
+	    cert_subject_serial(signer, ret->device, &no) == -1)
+		ret->device[0] = '\0';
+}
+
 void
 prove_answer(struct service *s, const struct entry_header *h,
     struct bytes device, struct bytes answer, struct service_proof *ret)
 {
+	AUTO(cmp_msg) request = NULL;
 	struct err e = ERR_INIT;
+	int rc = cmp_parse(device, &request, &e);
 
-	if (prove(s, h->site, device, answer, ret, &e) == -1) {
+	if (rc == 0 && answer.len > 0)
+		rc = prove(s, h->site, request, answer, ret, &e);
+	if (rc == -1) {
 		log_err(LOG_ALARM, "evidence.no-proof", &e, "site", "%s",
 		    h->site, NULL);
 		service_proof_done(ret);
-	} else {
+	} else if (answer.len > 0) {
 		buf_add(&ret->answer, answer.p, answer.len);
 	}
+	if (request != NULL && ret->code == 0)
+		tell_device(request, ret);
 }
 
 /* ---- certificates ------------------------------------------------------ */

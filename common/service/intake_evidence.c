@@ -68,8 +68,7 @@ evidence_submit(
 	struct service *s = v->service;
 	bool repeatable = s->trade->prove == NULL || v->h.step > 0;
 
-	if (!words_kind(v->h.kind) && s->trade->prove != NULL &&
-	    f->answer.len > 0)
+	if (!words_kind(v->h.kind) && s->trade->prove != NULL)
 		s->trade->prove(s, &v->h, device, f->answer, &v->proof);
 	v->x = (struct ledger_evidence){
 		.h = &v->h,

@@ -14,6 +14,8 @@ doubt(struct store_txn *t, struct ledger_evidence *x, struct ledger_case *c,
 	x->is = LEDGER_DOUBTED;
 	if (x->repeatable)
 		return 0;
+	if (x->proof.device != NULL)
+		entry_text(c->device, sizeof(c->device), x->proof.device);
 	c->state = LEDGER_UNKNOWN;
 	c->changed = clock_now().time;
 	if (case_closed(t, c->id, e) == -1 || case_put(t, c, e) == -1 ||

@@ -68,8 +68,8 @@ struct service_trade {
 	/*
 	 * What this answer proves, which a site shows for the entry with these
 	 * octets of its device; empty: it has none.  A code of 0 if it is not
-	 * ours.  NULL: to decide an entry twice does no harm, nothing has to be
-	 * proven.
+	 * ours; the device is told even then.  NULL: to decide an entry twice
+	 * does no harm, nothing has to be proven.
 	 */
 	void (*prove)(struct service *s, const struct entry_header *h,
 	    struct bytes device, struct bytes answer,

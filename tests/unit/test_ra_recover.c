@@ -294,6 +294,7 @@ forget(struct history *h)
 	got(&h->site, h->at_end.service_seq, FRAME_PING);
 	assert_false(say_hello(h).recover);
 	expect_case(2, "state", "unknown");
+	expect_case(2, "device", "WB-0102");
 	/* Sending it again changes nothing. */
 	assert_int_equal(
 	    site_put(&h->site, 2, &h->second.request), BATCH_DUPLICATE);
