@@ -12,6 +12,9 @@
 #include "common/queue/ends.h"
 #include "common/queue/store_pages.h"
 
+#define LOCK_FILE "lock.mdb"
+#define LOCK_LEN  8192 /* for the readers that LMDB has room for by itself */
+
 enum err_kind
 store_err_kind(int rc)
 {
@@ -132,6 +135,28 @@ store_env_open(struct store *s, const char *path, unsigned flags,
 	return 0;
 }
 
+/* LMDB writes its lock file through a map: without room for a page of it that
+ * is SIGBUS.  Nobody else has it open, since we are the owner; a descriptor of
+ * ours that closes later would take LMDB's locks with it. */
+static int
+lock_preallocate(struct store *s, struct err *e)
+{
+	AUTO(char) path = path_join(s->dir, LOCK_FILE);
+	AUTO_FD fd =
+	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd == -1)
+		return err_errno(e, ERR_LOCAL, "store %s: " LOCK_FILE, s->dir);
+	do
+		rc = posix_fallocate(fd, 0, LOCK_LEN);
+	while (rc == EINTR);
+	if (rc != 0)
+		return err_set(e, ERR_LOCAL, "store %s: " LOCK_FILE ": %s",
+		    s->dir, strerror(rc));
+	return 0;
+}
+
 /* A commit must not meet a full disk; copies of the file lose their blocks, so
  * at every start.  Not before LMDB has made the file: it would take the zeros
  * for a damaged one. */
@@ -217,6 +242,7 @@ static int
 open_file(struct store *s, const struct store_conf *c, struct err *e)
 {
 	if (file_check(s, e) == -1 ||
+	    (!s->read_only && lock_preallocate(s, e) == -1) ||
 	    store_env_open(s, s->dir, s->read_only ? MDB_RDONLY : 0,
 		c->map_size, e) == -1 ||
 	    (!s->read_only && env_preallocate(s, e) == -1))
