@@ -1,6 +1,6 @@
 #include "registrar/control_json.h"
 
-#include "common/base/str.h"
+#include "common/queue/queue_json.h"
 
 json_t *
 json_id(const struct registrar *r, uint64_t id)
@@ -54,15 +54,7 @@ json_entry(const struct registrar *r, const struct outbox_entry *en)
 void
 json_record(const struct audit_record *a, void *arg)
 {
-	char hash[2 * DIGEST_LEN + 1];
-
-	json_array_append_new(arg,
-	    json_pack("{s:I, s:o, s:s, s:I, s:s, s:s, s:o, s:s}", "seq",
-		(json_int_t)a->seq, "time", json_time(a->when.time), "quality",
-		clock_quality_name(a->when.quality), "number",
-		(json_int_t)a->id, "event", a->event, "who", a->who, "detail",
-		json_text(a->detail), "hash",
-		hex_format(hash, a->hash.b, DIGEST_LEN)));
+	json_array_append_new(arg, audit_record_json(a));
 }
 
 void

@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/queue/queue_json.h"
 #include "registrar/carry.h"
 #include "registrar/control_json.h"
 
@@ -83,6 +84,10 @@ verify_end(struct verify *v)
 {
 	char hex[2 * DIGEST_LEN + 1];
 
+	if (v->trouble[0] == '\0' && !digest_eq(&v->hash, &v->head.hash))
+		snprintf(v->trouble, sizeof(v->trouble),
+		    "audit record %llu: the head knows another",
+		    (unsigned long long)v->seq);
 	if (v->trouble[0] != '\0')
 		log_event(LOG_ALARM, "audit.broken", "reason", "%s", v->trouble,
 		    NULL);
@@ -142,34 +147,6 @@ struct backup {
 	struct store_backup job;
 };
 
-static json_t *
-json_databases(const struct store_report *p)
-{
-	json_t *j = json_array();
-
-	for (unsigned i = 0; i < p->n_dbs; i++)
-		json_array_append_new(j,
-		    json_pack("{s:s, s:I, s:I, s:I}", "name", p->db[i].name,
-			"rows", (json_int_t)p->db[i].rows, "expected",
-			(json_int_t)p->db[i].expected, "damaged",
-			(json_int_t)p->db[i].damaged));
-	return j;
-}
-
-static json_t *
-json_report(const struct store_report *p)
-{
-	char epoch[2 * STORE_EPOCH_LEN + 1], hash[2 * DIGEST_LEN + 1];
-
-	return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:s, s:o, s:o}",
-	    "epoch", hex_format(epoch, p->epoch, STORE_EPOCH_LEN), "version",
-	    (int)p->version, "next_id", (json_int_t)p->next_id, "octets",
-	    (json_int_t)p->octets, "records", (json_int_t)p->records,
-	    "audit_head", (json_int_t)p->audit.seq, "audit_hash",
-	    hex_format(hash, p->audit.hash.b, DIGEST_LEN), "databases",
-	    json_databases(p), "trouble", json_text(p->trouble));
-}
-
 static void
 backup_done(struct store_backup *s, const struct err *e)
 {
@@ -182,7 +159,7 @@ backup_done(struct store_backup *s, const struct err *e)
 	} else {
 		log_event(
 		    LOG_INFO, "queue.backup", "file", "%s", s->path, NULL);
-		j = json_report(&s->report);
+		j = store_report_json(&s->report);
 		json_object_set_new(j, "path", json_string(s->path));
 		control_json(b->q, 200, j);
 	}
