@@ -29,13 +29,14 @@ sys.exit(0 if any(e["late"] and e["device"] == sys.argv[1]
                   for e in json.load(sys.stdin)["entries"]) else 1)' "$1"
 }
 
-# ra_get PATH; ra_case NAME FIELD: of the device's last case at the RA.
+# ra_get PATH; ra_case NAME FIELD: of the RA's case of the device's newest
+# request.
 ra_get() { curl -s --unix-socket "$RA_CONTROL" "http://localhost$1"; }
 ra_case() {
 	ra_get "/v1/entries" | python3 -c '
 import json, sys
 print([c[sys.argv[2]] for c in json.load(sys.stdin)["entries"]
-       if c["device"] == sys.argv[1] and c["step"] == 0][-1])' "$1" "$2"
+       if c["entry"] == sys.argv[1]][-1])' "$(entry_of "$1")" "$2"
 }
 
 # enrol_waiting NAME [OPTIONS...]: in the background; sets pid.
