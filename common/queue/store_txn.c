@@ -148,7 +148,8 @@ fault(struct store_txn *t, int rc, const char *what, unsigned db, struct err *e)
 int
 store_shut(struct store_txn *t, struct err *e)
 {
-	err_set(&t->fault, ERR_RETRY, "store %s: read-only", t->store->dir);
+	/* Peers are told this. */
+	err_set(&t->fault, ERR_RETRY, "the store is read-only");
 	if (e != NULL)
 		*e = t->fault;
 	return -1;
