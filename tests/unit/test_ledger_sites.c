@@ -341,6 +341,42 @@ test_what_is_missing_is_told_anew(void **state)
 	assert_int_equal(site().got, 9);
 }
 
+/* What another site still waits for stays noted for it. */
+static void
+test_each_site_is_told_its_own(void **state)
+{
+	struct ledger_hello paris = { .site = "paris", .service_seq = 5 };
+	struct ledger_got all = { .site = "paris", .upto = 5 };
+	struct ledger_batch v[8];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	hello("berlin");
+	hello("paris");
+	store("berlin", 1, "one");
+	store("paris", 1, "two");
+	assert_int_equal(intend(1, "tx1", "beef"), LEDGER_INTENDED);
+	assert_int_equal(intend(2, "tx2", "cafe"), LEDGER_INTENDED);
+	suspend();
+	memcpy(paris.epoch, lab->epoch, sizeof(paris.epoch));
+	memcpy(paris.service_epoch, ledger_epoch(ledger), ENTRY_EPOCH_LEN);
+	assert_int_equal(ledger_hello_wait(ledger, &paris, &e), 0);
+	assert_true(paris.suspended);
+	for (uint64_t id = 1; id <= 2; id++)
+		assert_true(settle((struct ledger_settle){
+		    .id = id, .code = BATCH_ANSWERED, .event = "issued" }));
+	recover("berlin");
+	recover("paris");
+	assert_true(got(7).recovered);
+	assert_int_equal(batches("berlin", 7, 1 << 20, v, 8), 1);
+	expect(&v[0], "berlin", 8, 1, BATCH_ANSWERED);
+	batches_done(v, 1);
+	assert_int_equal(ledger_got_wait(ledger, &all, &e), 0);
+	assert_int_equal(batches("paris", 0, 1 << 20, v, 8), 1);
+	expect(&v[0], "paris", 6, 1, BATCH_ANSWERED);
+	batches_done(v, 1);
+}
+
 /* A new ledger: the site knows another epoch, and starts to count anew. */
 static void
 test_another_epoch_is_forgiven_once(void **state)
@@ -416,6 +452,7 @@ main(void)
 		TEST(test_an_intent_is_no_doubt),
 		TEST(test_contradiction_is_an_alarm),
 		TEST(test_what_is_missing_is_told_anew),
+		TEST(test_each_site_is_told_its_own),
 		TEST(test_another_epoch_is_forgiven_once),
 		TEST(test_resolve),
 	};

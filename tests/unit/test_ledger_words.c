@@ -350,6 +350,27 @@ test_same_certificate_is_given(void **state)
 }
 
 static void
+test_withdrawn_certificate_is_not_given(void **state)
+{
+	struct ledger_settle x;
+
+	(void)state;
+	store("berlin", 1, "one");
+	assert_int_equal(intend(1, "tx1", "beef"), LEDGER_INTENDED);
+	store("berlin", 2, "two");
+	/* Not before there is one. */
+	give(2, 1, "tx2", &x);
+	assert_false(x.changed);
+	assert_true(settle((struct ledger_settle){
+	    .id = 1, .code = BATCH_REFUSED, .event = "refused" }));
+	withdraw(3, 1, "one", "it was answered before");
+	assert_int_equal(get(1).confirm, LEDGER_UNCONFIRMED);
+	give(2, 1, "tx2", &x);
+	assert_false(x.changed);
+	assert_int_equal(get(2).state, LEDGER_OPEN);
+}
+
+static void
 test_same_certificate_in_a_used_transaction(void **state)
 {
 	struct ledger_settle x;
@@ -379,6 +400,7 @@ main(void)
 		TEST(test_checkpoint_that_forks),
 		TEST(test_hello_head_is_countersigned),
 		TEST(test_same_certificate_is_given),
+		TEST(test_withdrawn_certificate_is_not_given),
 		TEST(test_same_certificate_in_a_used_transaction),
 	};
 
