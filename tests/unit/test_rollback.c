@@ -124,6 +124,27 @@ a_site_put_back_takes_nothing_new(void **state)
 	fwd_silence(&fwd);
 }
 
+/* Found by one service, it holds for all. */
+static void
+no_service_hears_of_a_site_put_back(void **state)
+{
+	struct reg_lab *g = *state;
+	struct forwarder masa;
+
+	reg_start(g, NULL);
+	fwd_init(&masa, g, "masa", g->masa_service);
+	fwd_ready(&masa);
+	assert_true(atomic_load(&g->r.services[1].contact.up));
+	put_back(g);
+	assert_false(atomic_load(&g->r.services[1].contact.up));
+	renew(g);
+	fwd_expect(&masa, FRAME_HELLO);
+	fwd_take_hello(&masa);
+	assert_memory_equal(
+	    masa.hello.site_epoch, outbox_epoch(g->r.outbox), ENTRY_EPOCH_LEN);
+	fwd_close(&masa);
+}
+
 static void
 a_renewed_site_says_hello_and_resends(void **state)
 {
@@ -246,16 +267,40 @@ no_progress_is_an_alarm(void **state)
 	assert_int_equal(reg_logged(g, "event=link.no-progress"), 1);
 }
 
+/* Slowly is not never. */
+static void
+slow_progress_is_no_alarm(void **state)
+{
+	struct reg_lab *g = *state;
+
+	reg_start(g, NULL);
+	g->r.carry->stall_ms = 1000;
+	fwd.credit = 1;
+	fwd_enrol_only(g, "a");
+	fwd_enrol_only(g, "b");
+	fwd_ready(&fwd);
+	for (uint64_t id = 1; id <= 2; id++) {
+		fwd_expect(&fwd, FRAME_PUT);
+		assert_int_equal(fwd_header(&fwd).id, id);
+		poll(NULL, 0, 600);
+		fwd_stored(&fwd, id);
+	}
+	fwd_silence(&fwd);
+	assert_int_equal(reg_logged(g, "event=link.no-progress"), 0);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_site_put_back_takes_nothing_new),
+		T(no_service_hears_of_a_site_put_back),
 		T(a_renewed_site_says_hello_and_resends),
 		T(replies_of_before_are_ignored),
 		T(a_service_put_back_gets_nothing),
 		T(no_progress_is_an_alarm),
+		T(slow_progress_is_no_alarm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
