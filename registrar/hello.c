@@ -131,6 +131,7 @@ welcome_service_behind(
 	return true;
 }
 
+/* Who was greeted while that was being committed is silenced too. */
 static void
 welcome_suspended(void *user, const struct err *e)
 {
