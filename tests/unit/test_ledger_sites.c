@@ -394,6 +394,19 @@ test_another_epoch_is_forgiven_once(void **state)
 	assert_true(hello_of(other, 0).suspended);
 }
 
+/* The epoch that it knew us by is ours still: what it knows counts as ever. */
+static void
+test_put_back_twice(void **state)
+{
+	(void)state;
+	hello("berlin");
+	suspend();
+	recover("berlin");
+	assert_true(got(7).recovered);
+	assert_false(hello_of(ledger_epoch(ledger), 7).suspended);
+	assert_true(hello_of(ledger_epoch(ledger), 8).suspended);
+}
+
 /* ---- unknown outcomes -------------------------------------------------- */
 
 static bool
@@ -454,6 +467,7 @@ main(void)
 		TEST(test_what_is_missing_is_told_anew),
 		TEST(test_each_site_is_told_its_own),
 		TEST(test_another_epoch_is_forgiven_once),
+		TEST(test_put_back_twice),
 		TEST(test_resolve),
 	};
 
