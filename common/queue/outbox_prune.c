@@ -9,6 +9,8 @@ struct prune_job {
 	struct outbox *o;
 	struct outbox_prune *p;
 	void (*done)(struct outbox_prune *p, const struct err *e);
+	struct post to;
+	size_t most; /* entries of this try */
 	size_t n;
 	uint64_t ids[PRUNE_MAX];
 };
@@ -92,7 +94,7 @@ move_front(
 	uint64_t front;
 	size_t n;
 
-	for (n = 0; n < PRUNE_MAX && pos != POS_NONE; n++) {
+	for (n = 0; n < j->most && pos != POS_NONE; n++) {
 		if (!outbox_index_at(x, pos)->pruned)
 			break;
 		if (del(t, outbox_index_id(x, pos), PART_ENTRY, e) == -1)
@@ -139,19 +141,26 @@ prune_run(struct store_txn *t, void *arg, struct err *e)
 	j->p->n = 0;
 	if (clock_now().quality < CLOCK_RTC)
 		return 0;
-	j->n = outbox_index_ended(&j->o->index, j->p->before, j->ids,
-	    j->p->max < PRUNE_MAX ? j->p->max : PRUNE_MAX);
+	j->n = outbox_index_ended(&j->o->index, j->p->before, j->ids, j->most);
 	for (i = 0; i < j->n; i++)
 		if (prune_one(j, t, j->ids[i], e) == -1)
 			return -1;
 	return prune_front(j, t, e);
 }
 
+/* What deletes needs pages too, and in a full map there are few: then fewer
+ * entries at once, or no room would ever come back. */
 static void
 prune_over(void *arg, const struct err *e)
 {
 	struct prune_job *j = arg;
 
+	if (e != NULL && e->kind == ERR_RETRY && j->most > 1) {
+		j->most /= 4;
+		j->most += j->most == 0;
+		store_submit(j->o->store, prune_run, prune_over, j, j->to);
+		return;
+	}
 	if (j->done != NULL)
 		j->done(j->p, e);
 	free(j);
@@ -166,5 +175,7 @@ outbox_prune(struct outbox *o, struct outbox_prune *p,
 	j->o = o;
 	j->p = p;
 	j->done = done;
+	j->to = to;
+	j->most = p->max < PRUNE_MAX ? p->max : PRUNE_MAX;
 	store_submit(o->store, prune_run, prune_over, j, to);
 }

@@ -168,7 +168,7 @@ static size_t
 prune(void)
 {
 	struct outbox_prune p = { .before = clock_now().time + DAY,
-		.max = 64,
+		.max = 1000, /* more than a full map lets go at once */
 		.user = lab_wait_new() };
 
 	outbox_prune(box, &p, pruned, lab_here);
