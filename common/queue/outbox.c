@@ -39,6 +39,9 @@ read_head(struct store_txn *t, void *arg, struct err *e)
 		return -1;
 	outbox_epoch_set(o, store_epoch(t));
 	memcpy(o->nonce_key, w.nonce_key, sizeof(o->nonce_key));
+	/* One that may not be written to has none to keep. */
+	if (store_user(t).len == 0)
+		random_bytes(o->nonce_key, sizeof(o->nonce_key));
 	atomic_store(&o->floor, w.floor);
 	atomic_store(&o->index.renewal, w.renewal);
 	o->index.suspended = w.suspended[0] != '\0';

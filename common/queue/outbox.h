@@ -321,7 +321,7 @@ void outbox_checkpoint(struct outbox *o, struct outbox_checkpoint *c,
 
 /*
  * Of entries that ended (confirmed, refused, expired, withdrawn, dead) before
- * that time, at most max: octets, answers and row name are dropped; the row
+ * that time, at most max and 1000: octets, answers and row name are dropped; the row
  * too, once no older id has one.  For a late answer the time is when it came.
  * Nothing while the clock's quality is below CLOCK_RTC.  done may be NULL.
  */
@@ -384,7 +384,7 @@ void outbox_batch(struct outbox *o, struct outbox_batch *b,
     void (*done)(struct outbox_batch *b, const struct err *e), struct post to);
 
 /* The highest gapless (epoch, seq) seen of a service; zeros if none.  At most
- * PEERS_MAX services are remembered. */
+ * 8 services are remembered. */
 struct outbox_peer {
 	char service[ENTRY_NAME_MAX];
 	uint8_t epoch[ENTRY_EPOCH_LEN];

@@ -153,8 +153,6 @@ compare_answer(struct item *x, uint64_t value, struct err *e)
 	    x->t, DB_ROW, outbox_key(key, value, PART_ANSWER), &old, e);
 	if (rc == -1 && e->kind != ERR_DAMAGE)
 		return FAILED;
-	if (rc == 0 && x->en.pruned)
-		return IGNORED; /* long ago, and it is gone here */
 	if (rc != 1)
 		return alarm_of(x, "stored answer is damaged");
 	if (bytes_eq(buf_bytes(&old), x->answer))
@@ -192,6 +190,9 @@ take_answer(struct item *x, struct err *e)
 
 	if (!digest_eq(&d, &x->i->answer))
 		return alarm_of(x, "answer's octets are not the signed ones");
+	/* Long ago, and it is gone here. */
+	if (en->pruned && (en->late || en->state != ENTRY_WITHDRAWN))
+		return IGNORED;
 	if (en->state == ENTRY_WITHDRAWN)
 		return take_late(x, e);
 	if (en->answer_value != 0)

@@ -168,6 +168,24 @@ what_can_be_withdrawn(void **state)
 	}
 }
 
+/* To who was asked for the voucher, not to who issues certificates. */
+static void
+a_voucher_is_withdrawn(void **state)
+{
+	struct outbox_accept v = request("v", "dev");
+
+	(void)state;
+	v.kind = ENTRY_VOUCHER;
+	assert_int_equal(accept_wait(&v).kind, ERR_NONE);
+	assert_true(move(1, ENTRY_EV_HANDOUT));
+	assert_int_equal(give_up(1, "no").entry, 3);
+	for (int again = 0; again < 2; again++) {
+		sendable_is(1u << ENTRY_VOUCHER, 0, true, "3 ");
+		sendable_is(1u << ENTRY_CMP, 0, true, "");
+		reopen();
+	}
+}
+
 /* A voucher that was carried in: no service ever heard of it. */
 static void
 nobody_to_be_told(void **state)
@@ -371,6 +389,10 @@ a_head_is_countersigned(void **state)
 	two = head_now();
 	assert_int_equal(seen(5, id, &two.hash, 0).alarms, 0);
 	assert_int_equal(peer("ra").seen.seq, two.seq);
+	/* It has seen all there is to tell. */
+	assert_int_equal(checkpoint(), 0);
+	take("3", "dev3");
+	assert_int_not_equal(checkpoint(), 0);
 }
 
 static int
@@ -445,6 +467,7 @@ main(void)
 		T(withdrawn_before_it_left),
 		T(withdrawn_after_it_left),
 		T(what_can_be_withdrawn),
+		T(a_voucher_is_withdrawn),
 		T(nobody_to_be_told),
 		T(late_answer_of_a_withdrawn_one),
 		T(done_at_once),

@@ -79,6 +79,9 @@ ended_before_that_time(void **state)
 		no_alarm_at_start();
 	}
 	prune(later(), 10, 0);
+	/* It is told again, and nothing can be compared. */
+	assert_int_equal(
+	    say((struct word){ 1, b, BATCH_ANSWERED, "2", "ip" }).ignored, 1);
 	whole_life(a, "1", 2); /* 5 */
 	prune(later(), 10, 1);
 	for (int again = 0; again < 2; again++) {
@@ -154,8 +157,49 @@ a_late_answer_is_kept(void **state)
 	say((struct word){ 1, id, BATCH_ANSWERED, "1", "ip" });
 	prune(clock_now().time - 500, 10, 0);
 	late_is(id, "ip");
+	take("2", "2");
 	prune(later(), 10, 1);
 	no_alarm_at_start();
+	prune(later(), 10, 0);
+}
+
+/* One that has a younger one before it still says what it was. */
+static void
+words_about_what_was_pruned(void **state)
+{
+	static const struct {
+		bool late;
+		const char *answer;
+		size_t alarms;
+	} cases[] = {
+		{ true, "ip", 0 },
+		{ false, "ip", 1 }, /* it cannot be kept any more */
+		{ false, NULL, 0 },
+	};
+	uint64_t seq = 0, id;
+	char name[8];
+	size_t i;
+
+	(void)state;
+	setenv("WAYBILL_CLOCK", "rtc", 1);
+	take("first", "first");
+	for (i = 0; i < NELEMS(cases); i++) {
+		snprintf(name, sizeof(name), "%zu", i);
+		id = take(name, name);
+		assert_true(move(id, ENTRY_EV_HANDOUT));
+		assert_true(move(id, ENTRY_EV_WITHDRAW));
+		if (cases[i].late)
+			say((struct word){
+			    ++seq, id, BATCH_ANSWERED, name, "ip" });
+		prune(later(), 10, 1);
+		assert_int_equal(
+		    say((struct word){ ++seq, id,
+			    cases[i].answer != NULL ? BATCH_ANSWERED
+						    : BATCH_STORED,
+			    name, cases[i].answer })
+			.alarms,
+		    cases[i].alarms);
+	}
 }
 
 /* Nobody asks for its octets again, but its certConf is still to go. */
@@ -241,6 +285,7 @@ main(void)
 		T(the_last_one_too),
 		T(a_few_at_once),
 		T(a_late_answer_is_kept),
+		T(words_about_what_was_pruned),
 		T(a_child_outlives_its_parent),
 		T(more_than_a_chunk),
 	};

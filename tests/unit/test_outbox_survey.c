@@ -215,6 +215,33 @@ damage_met_by_its_device(void **state)
 	}
 }
 
+/* A key is not sealed: one that was damaged names an id that never was. */
+static void
+keys_that_are_none_of_ours(void **state)
+{
+	static const uint64_t ids[] = { 3, UINT64_C(1) << 40, UINT64_MAX };
+	struct buf log AUTO_BUF = { 0 };
+	size_t i;
+
+	(void)state;
+	take("1", "dev1");
+	take("2", "dev2");
+	close_box();
+	for (i = 0; i < NELEMS(ids); i++) {
+		spoil_part(ids[i], PART_ENTRY, false);
+		spoil_part(ids[i], PART_ANSWER, false);
+	}
+	spoil("row", text("x"), false);
+	open_listening(&log);
+	assert_int_equal(alarms(&log), 0);
+	assert_int_equal(counted(ENTRY_QUEUED), 2);
+	assert_int_equal(counted(ENTRY_DEAD), 0);
+	assert_int_equal(take("3", "dev3"), 3);
+	reopen();
+	state_is(3, ENTRY_QUEUED);
+	assert_int_equal(take("4", "dev4"), 4);
+}
+
 /* What ended keeps its end; the alarm is told at each start. */
 static void
 damage_after_the_end(void **state)
@@ -241,6 +268,7 @@ main(void)
 		T(lost_transactions_are_mended),
 		T(damage_while_running),
 		T(damage_met_by_its_device),
+		T(keys_that_are_none_of_ours),
 		T(damage_after_the_end),
 	};
 
