@@ -7,9 +7,6 @@
 #include "common/pki/issue.h"
 #include "common/service/pulls.h"
 
-/* Clocks of devices are seldom ahead, often a little behind. */
-#define BACKDATE 300
-
 static struct post
 work_poster(const struct work *w)
 {

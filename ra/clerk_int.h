@@ -4,6 +4,10 @@
 
 #include "ra/clerk.h"
 
+/* Certificates begin so many seconds before they are issued: clocks of devices
+ * are seldom ahead, often a little behind. */
+#define BACKDATE 300
+
 enum work_stage {
 	WORK_NEW,      /* not looked at, or to be looked at again */
 	WORK_VERIFIED, /* to be granted when its turn comes */
@@ -65,6 +69,9 @@ enum same {
 	SAME_FAILED
 };
 enum same work_find_same(struct work *w, uint64_t *ret_id, struct err *e);
+/* Of a certificate that is valid from..to: whether it holds now, and was issued
+ * within the window, all in seconds. */
+bool same_is_fresh(uint64_t from, uint64_t to, uint64_t now, uint64_t window);
 /* Names what is asked: site, device with its profile, and template, in which the
  * key is. */
 struct digest same_key(

@@ -43,17 +43,22 @@ still_stands(const struct ledger_case *c)
 	    c->confirm != LEDGER_REJECTED;
 }
 
-/* Of these octets: valid now, and issued within the window. */
+bool
+same_is_fresh(uint64_t from, uint64_t to, uint64_t now, uint64_t window)
+{
+	return now >= from && now <= to && now - from <= window + BACKDATE;
+}
+
 static int
 is_fresh(const struct ra *r, struct bytes der, struct err *e)
 {
-	uint64_t from, to, now = clock_now().time;
+	uint64_t from, to;
 	AUTO(X509) x = ossl_cert_parse(der, e);
 
 	if (x == NULL || cert_validity(x, &from, &to, e) == -1)
 		return -1;
-	return now >= from && now <= to &&
-	    now - from <= r->conf.same_key / 1000;
+	return same_is_fresh(
+	    from, to, clock_now().time, r->conf.same_key / 1000);
 }
 
 static enum same

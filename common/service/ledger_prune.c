@@ -56,7 +56,7 @@ case_due(struct store_txn *t, const struct ledger_keep *k,
 	if (certificate_end(t, c, &end, e) == -1)
 		return -1;
 	return end != 0 ? now > end + k->after_certificate
-			: now > c->changed + k->others;
+			: now >= c->changed + k->others;
 }
 
 static int

@@ -2,6 +2,8 @@
  * leads to one certificate, or none. */
 #include "tests/unit/ra_process.h"
 
+#include "ra/clerk_int.h"
+
 /* ---- the audit trail --------------------------------------------------- */
 
 struct trail {
@@ -234,7 +236,30 @@ test_same_key_never(void **state)
 	assert_false(same_certificate(&a, &a));
 }
 
-/* Who asks twice before the first was decided, and who rejects. */
+static void
+test_same_key_window(void **state)
+{
+	/* Begins at 1000, so it was issued at 1300; ends at 5000. */
+	static const struct {
+		uint64_t now, window;
+		bool fresh;
+	} cases[] = {
+		{ 1300, 60, true },
+		{ 1360, 60, true },
+		{ 1361, 60, false },
+		{ 5000, 10000, true },
+		{ 5001, 10000, false },
+		{ 999, 10000, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++)
+		assert_int_equal(
+		    same_is_fresh(1000, 5000, cases[i].now, cases[i].window),
+		    cases[i].fresh);
+}
+
+/* Who rejects the second rejects the first. */
 static void
 test_same_key_after_rejection(void **state)
 {
@@ -389,6 +414,7 @@ main(int argc, char **argv)
 		TEST(test_same_key_other_device),
 		TEST(test_other_key),
 		TEST(test_same_key_never),
+		TEST(test_same_key_window),
 		TEST(test_same_key_after_rejection),
 		TEST(test_withdrawn_before_judged),
 		TEST(test_withdrawn_before_it_came),

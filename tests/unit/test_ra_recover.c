@@ -281,6 +281,34 @@ test_no_proof(void **state)
 	history_close(&h);
 }
 
+static void
+test_answer_by_another_key(void **state)
+{
+	struct buf forged AUTO_BUF = { 0 };
+	struct lab_want w = { .cn = "ra",
+		.san = "URI:urn:waybill:service:ra",
+		.eku = LAB_CMCRA };
+	AUTO(signer) other = lab_signer(&w, &lab->ca);
+	AUTO(cmp_msg) m = NULL;
+	struct history h;
+	struct err e = ERR_INIT;
+	char line[512];
+
+	(void)state;
+	history_open(&h);
+	recover(&h);
+	m = lab_parse(buf_bytes(&h.second.answer));
+	assert_int_equal(cmp_reprotect(m, cmp_recipient(m), cmp_recip_nonce(m),
+			     0, other, &forged, &e),
+	    0);
+	buf_reset(&h.second.answer);
+	buf_add(&h.second.answer, forged.data, forged.len);
+	evidence(&h.site, &h.second, true, FRAME_PING);
+	assert_true(logged("event=evidence.no-proof", line, sizeof(line)));
+	expect_case(2, "state", "unknown");
+	history_close(&h);
+}
+
 /* ---- unknown outcomes -------------------------------------------------- */
 
 /* The second was in custody, its answer never came to the site. */
@@ -352,18 +380,26 @@ test_resolved_as_issued(void **state)
 	AUTO(X509) cert = NULL;
 	AUTO(X509) other = NULL;
 	AUTO(X509) told = NULL;
+	AUTO(EVP_PKEY) key = ossl_new_key_p256();
+	struct lab_ca namesake = lab_ca("Domain CA", &lab->root);
 	struct lab_want w = { .cn = "x", .serial = "WB-0102" };
 	struct history h;
 
 	(void)state;
 	forget(&h);
 	cert = certificate_of(&h.second);
-	/* Of another device; by another CA; not one of the two. */
+	/* Of another device; by others of that name; of another key. */
 	other = certificate_of(&h.first);
 	json_decref(post("/v1/resolve", resolve_body(other), 403));
-	X509_free(STEAL(other));
-	other = lab_cert(&w, lab->key, &lab->stranger);
-	json_decref(post("/v1/resolve", resolve_body(other), 403));
+	for (size_t i = 0; i < 3; i++) {
+		X509_free(STEAL(other));
+		other = lab_cert(&w, i == 2 ? key : lab->key,
+		    i == 0	 ? &lab->stranger
+			: i == 1 ? &namesake
+				 : &lab->ca);
+		json_decref(post("/v1/resolve", resolve_body(other), 403));
+	}
+	lab_ca_free(&namesake);
 	json_decref(post("/v1/resolve",
 	    json_pack("{s:i, s:s}", "case", 2, "reason", "?"), 400));
 	expect_case(2, "state", "unknown");
@@ -430,6 +466,7 @@ main(int argc, char **argv)
 		TEST(test_suspended_until_told),
 		TEST(test_proven_by_answers),
 		TEST(test_no_proof),
+		TEST(test_answer_by_another_key),
 		TEST(test_resolved_as_issued),
 		TEST(test_resolved_as_not_issued),
 		TEST(test_backup),
