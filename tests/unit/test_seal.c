@@ -11,6 +11,7 @@
 
 static const struct seal mine = { { 1 }, { 2 }, 1 };
 static const struct seal other_key = { { 1, 1 }, { 2 }, 1 };
+static const struct seal other_version = { { 1 }, { 2 }, 2 };
 static const struct seal other_store = { { 1 }, { 2, 2 }, 1 };
 
 static struct bytes
@@ -31,6 +32,7 @@ test_value_opens_in_its_place_only(void **state)
 		{ "its place", &mine, "row", "key", 0 },
 		{ "another key of the seal", &other_key, "row", "key", -1 },
 		{ "another store", &other_store, "row", "key", -1 },
+		{ "another version", &other_version, "row", "key", -1 },
 		{ "another database", &mine, "tx", "key", -1 },
 		{ "another of the same length", &mine, "raw", "key", -1 },
 		{ "another row", &mine, "row", "kez", -1 },
