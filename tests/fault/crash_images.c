@@ -205,6 +205,15 @@ load(struct explorer *x)
 		explore_die(&e);
 }
 
+static void
+unload(struct explorer *x)
+{
+	disk_free(x->disk);
+	truth_done(&x->truth);
+	signer_free(x->signer);
+	free(x->states);
+}
+
 static int
 report(struct explorer *x, bool fine, uint64_t ms)
 {
@@ -240,8 +249,9 @@ main(int argc, char **argv)
 		.random = 500,
 		.seed = 1,
 		.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) };
-	uint64_t began, ms;
+	uint64_t began;
 	bool fine;
+	int rc;
 
 	setenv("WAYBILL_CLOCK", "sync", 1);
 	umask(077);
@@ -254,10 +264,13 @@ main(int argc, char **argv)
 		explore_run(&x);
 	load(&x);
 	choose_states(&x);
-	if (x.again != NULL)
-		return explore_again(&x);
-	began = clock_mono_ms();
-	fine = explore_all(&x);
-	ms = clock_mono_ms() - began;
-	return report(&x, fine, ms);
+	if (x.again != NULL) {
+		rc = explore_again(&x);
+	} else {
+		began = clock_mono_ms();
+		fine = explore_all(&x);
+		rc = report(&x, fine, clock_mono_ms() - began);
+	}
+	unload(&x);
+	return rc;
 }
