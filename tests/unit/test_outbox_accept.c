@@ -169,6 +169,35 @@ from_newest_to_oldest(void **state)
 	assert_int_equal(en.id, one);
 }
 
+/* The same in memory, where digests are cut short, and another in its row. */
+static void
+anothers(struct outbox_entry *en)
+{
+	en->device.b[DIGEST_LEN - 1] ^= 1;
+}
+
+static void
+devices_that_look_alike(void **state)
+{
+	struct outbox_accept a = request("ir3", "dev");
+	struct digest device = a.device;
+	uint64_t one = take("ir1", "dev"), two;
+	struct outbox_entry en;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	two = take("ir2", "dev");
+	forge(two, anothers);
+	assert_int_equal(accept_wait(&a).kind, ERR_NONE);
+	assert_int_equal(a.superseded, 0);
+	state_is(two, ENTRY_QUEUED);
+	assert_int_equal(outbox_newest(box, ENTRY_CMP, &device, &en, &e), 1);
+	assert_int_equal(en.id, a.entry.id);
+	assert_int_equal(outbox_older(box, &en, &en, &e), 1);
+	assert_int_equal(en.id, one);
+	assert_int_equal(outbox_older(box, &en, &en, &e), 0);
+}
+
 static void
 not_superseded(void **state)
 {
@@ -292,6 +321,7 @@ main(void)
 		T(superseded_before_it_left),
 		T(superseded_after_it_left),
 		T(from_newest_to_oldest),
+		T(devices_that_look_alike),
 		T(not_superseded),
 		T(full_store_takes_only_what_finishes),
 		T(confirmation_moves_its_parent),
