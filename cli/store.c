@@ -11,6 +11,7 @@
 #include "common/base/str.h"
 #include "common/queue/outbox.h"
 #include "common/queue/queue_json.h"
+#include "common/service/ledger.h"
 
 #define RENEW_ROOM (16u << 20) /* octets that a new beginning may need */
 
@@ -258,6 +259,19 @@ renew(const char *dir, void *arg, struct err *e)
 	return -1;
 }
 
+static int
+renew_ledger(const char *dir, void *arg, struct err *e)
+{
+	struct renewal *n = arg;
+	struct store_conf c = n->place->conf;
+	char who[32];
+
+	c.dir = dir;
+	c.map_size = 2 * n->report->octets + RENEW_ROOM;
+	snprintf(who, sizeof(who), "uid %u", (unsigned)getuid());
+	return ledger_renew(&c, who, e);
+}
+
 static void
 print_restored(const struct place *p, const char *name,
     const struct store_report *r, const struct outbox_counts *n)
@@ -270,8 +284,8 @@ print_restored(const struct place *p, const char *name,
 		       "a new epoch\n",
 		    (unsigned long long)n->resend);
 	else
-		printf("each site that knows more is kept out until: waybill "
-		       "ra recover SITE\n");
+		printf("each site is kept out until: waybill ra recover "
+		       "SITE\n");
 }
 
 static int
@@ -285,8 +299,8 @@ restore_file(const struct args *a)
 
 	name_now(name);
 	if (place_find(&a->place, &a->ask, &p, &e) == -1 ||
-	    store_restore(&p.conf, a->file, name, p.outbox ? renew : NULL, &n,
-		&r, &e) == -1)
+	    store_restore(&p.conf, a->file, name,
+		p.outbox ? renew : renew_ledger, &n, &r, &e) == -1)
 		return cli_fail(&e);
 	if (!a->ask.json)
 		print_restored(&p, name, &r, &n.counts);

@@ -33,6 +33,13 @@ struct ledger_conf {
 /* What the store of any ledger has: databases, version, upgrades.  For who
  * looks at one, or copies it, without opening the ledger. */
 void ledger_store_conf(struct store_conf *ret);
+/*
+ * An older copy of a ledger, before it takes the other's place: a new epoch, and
+ * each site that it knows is suspended, since nobody can tell what it forgot.
+ * c: the store's, as for store_open.  Audited ("renewed").
+ */
+int ledger_renew(const struct store_conf *c, const char *who,
+    struct err *e) WARN_UNUSED;
 int ledger_open(const struct ledger_conf *c, struct ledger **ret,
     struct err *e) WARN_UNUSED;
 void ledger_close(struct ledger *l); /* after the last done was posted */

@@ -31,6 +31,55 @@ site_suspend(struct store_txn *t, const char *site, const uint8_t *knew,
 	return note(t, 0, "site-suspended", "service", detail, e);
 }
 
+/* ---- an older copy ----------------------------------------------------- */
+
+struct renewal {
+	struct store_txn *t;
+	const char *who;
+};
+
+static int
+renew_site(struct bytes key, struct bytes value, bool damaged, void *arg,
+    struct err *e)
+{
+	struct renewal *r = arg;
+	char name[ENTRY_NAME_MAX];
+
+	(void)value;
+	(void)damaged;
+	/* A site's epochs stand behind its name, after a NUL. */
+	if (key.len >= sizeof(name) || memchr(key.p, '\0', key.len) != NULL)
+		return 0;
+	memcpy(name, key.p, key.len);
+	name[key.len] = '\0';
+	return site_suspend(r->t, name, store_epoch(r->t),
+	    "the ledger was put back to an older copy", e);
+}
+
+/* The epoch by which they know us is the old one, as long as we tell. */
+static int
+job_renew(struct store_txn *t, void *arg, struct err *e)
+{
+	struct renewal *r = arg;
+
+	r->t = t;
+	if (store_walk(t, DB_SITE, bytes_of("", 0), renew_site, r, e) == -1)
+		return -1;
+	store_new_epoch(t);
+	return note(t, 0, "renewed", r->who, "", e);
+}
+
+int
+ledger_renew(const struct store_conf *c, const char *who, struct err *e)
+{
+	struct renewal r = { .who = who };
+	AUTO(store) s = NULL;
+
+	return store_open(c, &s, e) == -1
+	    ? -1
+	    : store_submit_wait(s, job_renew, &r, e);
+}
+
 /* ---- HELLO ------------------------------------------------------------- */
 
 /* DESIGN 7: whoever finds the other ahead of its own memory was rolled back. */

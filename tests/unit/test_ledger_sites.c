@@ -1,6 +1,8 @@
 /* Rollback: whose memory reaches further, what follows, and what ends it. */
 #include "tests/unit/ledger_lab.h"
 
+#include "common/queue/store.h"
+
 static const uint8_t unknown[ENTRY_EPOCH_LEN];
 
 /* HELLO of berlin, which knows us in this epoch up to this batch. */
@@ -407,6 +409,41 @@ test_put_back_twice(void **state)
 	assert_true(hello_of(ledger_epoch(ledger), 8).suspended);
 }
 
+/* A copy that is put in place on purpose: nobody can tell what it forgot. */
+static void
+test_renewed_ledger(void **state)
+{
+	struct store_conf c = { .dir = lab_path(lab, "store"),
+		.seal = lab_path(lab, "seal.key"),
+		.map_size = MAP };
+	uint8_t before[ENTRY_EPOCH_LEN];
+	struct ledger_batch v[4];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	hello("berlin");
+	store("berlin", 1, "one");
+	memcpy(before, ledger_epoch(ledger), sizeof(before));
+	ledger_close(STEAL(ledger));
+	ledger_store_conf(&c);
+	if (ledger_renew(&c, "uid 0", &e) == -1)
+		fail_msg("%s", e.msg);
+	reopen();
+	assert_memory_not_equal(before, ledger_epoch(ledger), sizeof(before));
+	assert_int_equal(audited(0, "renewed"), 1);
+	assert_int_equal(site().standing, LEDGER_SUSPENDED);
+	/* Also of a site that knows of no batch. */
+	assert_false(hello_of(unknown, 0).suspended);
+	assert_int_equal(intend(1, "tx", "beef"), LEDGER_UNSOUND);
+	recover("berlin");
+	assert_int_equal(evidence(1, "one", NULL, false).is, LEDGER_DOUBTED);
+	assert_true(got(0).recovered);
+	/* None of the other epoch is left. */
+	assert_int_equal(batches("berlin", 0, 1 << 20, v, 4), 0);
+	assert_false(hello_of(before, 1).suspended);
+	assert_int_equal(site().standing, LEDGER_SOUND);
+}
+
 /* ---- unknown outcomes -------------------------------------------------- */
 
 static bool
@@ -468,6 +505,7 @@ main(void)
 		TEST(test_each_site_is_told_its_own),
 		TEST(test_another_epoch_is_forgiven_once),
 		TEST(test_put_back_twice),
+		TEST(test_renewed_ledger),
 		TEST(test_resolve),
 	};
 
