@@ -38,8 +38,8 @@ void ledger_store_conf(struct store_conf *ret);
  * each site that it knows is suspended, since nobody can tell what it forgot.
  * c: the store's, as for store_open.  Audited ("renewed").
  */
-int ledger_renew(const struct store_conf *c, const char *who,
-    struct err *e) WARN_UNUSED;
+int ledger_renew(
+    const struct store_conf *c, const char *who, struct err *e) WARN_UNUSED;
 int ledger_open(const struct ledger_conf *c, struct ledger **ret,
     struct err *e) WARN_UNUSED;
 void ledger_close(struct ledger *l); /* after the last done was posted */
