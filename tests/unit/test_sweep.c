@@ -199,8 +199,8 @@ each_kind_has_its_answer(void **state)
 	AUTO(cmp_msg) m = lab_parse(buf_bytes(&out));
 	reg_expect_refused(
 	    "withdrawn", m, CMP_IP, CMP_BAD_REQUEST, "withdrawn: no");
-	assert_true(bytes_eq(cmp_recip_nonce(m),
-	    cmp_sender_nonce(lab_parse(buf_bytes(&request)))));
+	AUTO(cmp_msg) asked = lab_parse(buf_bytes(&request));
+	assert_true(bytes_eq(cmp_recip_nonce(m), cmp_sender_nonce(asked)));
 	/* A device's certConf waits for no answer of ours. */
 	buf_reset(&out);
 	en.step = 1;
@@ -281,6 +281,24 @@ what_ended_long_ago_is_dropped(void **state)
 	reg_expect_waiting(c, CMP_IP, 0);
 }
 
+static void
+what_ended_lately_stays(void **state)
+{
+	struct reg_want want = { .more = "sweep: 100ms\nretention: 1h\n" };
+	struct reg_lab *g = *state;
+	struct buf old AUTO_BUF = { 0 }, young AUTO_BUF = { 0 };
+
+	reg_start(g, &want);
+	AUTO(cmp_msg) a = enrol(g, CMP_IR, &old);
+	AUTO(cmp_msg) b = enrol(g, CMP_IR, &young);
+	assert_int_equal(reg_entry(g, 1).state, ENTRY_WITHDRAWN);
+	some_sweeps();
+	some_sweeps();
+	some_sweeps();
+	assert_false(reg_entry(g, 1).pruned);
+	assert_int_equal(reg_logged(g, "event=queue.pruned"), 0);
+}
+
 /* ---- checkpoints ------------------------------------------------------- */
 
 static unsigned
@@ -354,6 +372,7 @@ main(void)
 		T(each_kind_has_its_answer),
 		T(a_masas_word_is_passed_on),
 		T(what_ended_long_ago_is_dropped),
+		T(what_ended_lately_stays),
 		T(the_trail_is_countersigned),
 		T(without_somebody_to_sign_none_is_made),
 	};
