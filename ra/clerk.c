@@ -4,7 +4,10 @@
 #include "common/base/log.h"
 #include "ra/unwrap.h"
 
-#define RETRY_MS 5000
+#define RETRY_MS  5000
+#define HOLD_MS	  3600000
+/* An entry's longest way, in seconds (DECISIONS 20). */
+#define CARRY_MAX (30 * 86400)
 
 static void clerk_turn(void *arg);
 
@@ -158,11 +161,44 @@ supersede_by(struct work *w)
 
 /* ---- judging ----------------------------------------------------------- */
 
+/* When its site made the last checkpoint that we countersigned, if the case came
+ * after that and the site's clock was being disciplined; else 0. */
+static uint64_t
+checkpoint_time(const struct work *w)
+{
+	struct ledger *l = w->clerk->ra->service.ledger;
+	struct buf header AUTO_BUF = { 0 };
+	struct entry_header h;
+	struct ledger_site s;
+	struct err no = ERR_INIT;
+	uint64_t id;
+
+	if (ledger_site(l, w->h.site, &s, &no) != 1 || s.audit_id == 0 ||
+	    memcmp(s.epoch, w->h.epoch, sizeof(s.epoch)) != 0 ||
+	    w->h.id < s.audit_id ||
+	    ledger_find_entry(l, s.name, s.epoch, s.audit_id, &id, &no) != 1 ||
+	    ledger_part(l, id, LEDGER_HEADER, &header, &no) != 1 ||
+	    entry_header_parse(buf_bytes(&header), &h, &no) == -1 ||
+	    h.received.quality != CLOCK_SYNC || h.received.time > w->is.stored)
+		return 0;
+	return h.received.time;
+}
+
+static uint64_t
+work_earliest(const struct work *w)
+{
+	uint64_t stored = w->is.stored, checked = checkpoint_time(w);
+	uint64_t carried = stored > CARRY_MAX ? stored - CARRY_MAX : 0;
+
+	return checked > carried ? checked : carried;
+}
+
 static void
 work_judge(struct work *w, const struct stamp *now)
 {
 	struct ra *r = w->clerk->ra;
-	struct judge j = { r->vendors, r->denied, r->conf.ca.organization };
+	struct judge j = { r->vendors, r->denied, r->conf.ca.organization,
+		work_earliest(w) };
 	struct err e = ERR_INIT;
 
 	if (judge_request(&j, &w->h, w->m, now, &w->v, &e) == 0) {
@@ -170,6 +206,8 @@ work_judge(struct work *w, const struct stamp *now)
 		supersede_by(w);
 	} else if (e.kind == ERR_LOCAL) {
 		work_stall(w, &e);
+	} else if (e.kind == ERR_RETRY) {
+		work_hold(w, &e);
 	} else {
 		work_refuse(w, "refused", &e);
 	}
@@ -233,6 +271,28 @@ work_stall(struct work *w, const struct err *e)
 	log_err(LOG_ALARM, "clerk.stalled", e, "site", "%s", w->is.site, NULL);
 	work_reset(w);
 	clerk_wait(c);
+}
+
+void
+work_hold(struct work *w, const struct err *e)
+{
+	struct clerk *c = w->clerk;
+
+	log_err(LOG_WARN, "case.held", e, "case", "%llu",
+	    (unsigned long long)w->is.id, "site", "%s", w->is.site, NULL);
+	if (!c->holding)
+		timer_set(c->held, HOLD_MS);
+	c->holding = true;
+	work_end(w);
+}
+
+static void
+clerk_unhold(void *arg)
+{
+	struct clerk *c = arg;
+
+	c->holding = false;
+	clerk_look_again(c);
 }
 
 void
@@ -332,6 +392,8 @@ clerk_withdrawn(struct clerk *c, uint64_t id)
 		w = w->next;
 	if (w != NULL && w->stage != WORK_BUSY)
 		work_again(w);
+	else if (w == NULL && c->holding)
+		clerk_look_again(c);
 }
 
 /* ---- its life ---------------------------------------------------------- */
@@ -366,6 +428,7 @@ clerk_open(struct ra *r, struct clerk **ret, struct err *e)
 	c->ra = r;
 	c->end = &c->first;
 	c->retry = timer_new(r->service.loop, clerk_retry, c);
+	c->held = timer_new(r->service.loop, clerk_unhold, c);
 	if (ca_attach(r->ca, r->service.loop, on_signed, on_death, c, e) ==
 	    -1) {
 		clerk_free(c);
@@ -389,5 +452,6 @@ clerk_free(struct clerk *c)
 		free(w);
 	}
 	timer_free(c->retry);
+	timer_free(c->held);
 	free(c);
 }

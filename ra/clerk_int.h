@@ -38,6 +38,8 @@ struct clerk {
 	uint64_t seen; /* highest case id taken up */
 	bool posted, late, blind;
 	struct timer *retry;
+	bool holding; /* some were passed by that nobody can judge */
+	struct timer *held;
 };
 
 /* Reads and parses the case's octets. */
@@ -83,6 +85,10 @@ void work_judge_confirm(struct work *w);
 /* Something of ours failed: the case is tried again in a while, or, if there
  * is no way on, the RA ends. */
 void work_stall(struct work *w, const struct err *e);
+
+/* It can be neither granted nor refused: it is passed by, and looked at again
+ * later, until its deadline has passed. */
+void work_hold(struct work *w, const struct err *e);
 
 /* Its octets cannot be had: an alarm, and the others go on. */
 void work_skip(struct work *w, const struct err *e);

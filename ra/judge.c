@@ -9,6 +9,10 @@
 #define TX_LABEL  "waybill-ra-tx/1"
 /* Facts set below, which must always find room. */
 #define OUR_FACTS 6
+/* What a registrar's clock may be off: one that is disciplined, one that runs
+ * free; in seconds. */
+#define SKEW	  300
+#define SLACK	  86400
 
 void
 verdict_done(struct verdict *v)
@@ -49,11 +53,72 @@ facts_of_signer(struct verdict *v, const char *profile)
 	facts_set(f, "profile", FACT_END_TO_END, profile);
 }
 
+/* RFC 8995 2.3.1: what asks is a device.  Its certificate tells that before any
+ * chain is built or signature verified. */
+static int
+judge_purpose(X509 *signer, struct err *e)
+{
+	if (cert_is_ca(signer))
+		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+		    "the signer is a CA, not a device");
+	if (!cert_may_be_client(signer))
+		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+		    "RFC 5280 4.2.1.12: extendedKeyUsage without clientAuth");
+	return 0;
+}
+
+/* Seconds since 1970, both included. */
+struct span {
+	uint64_t from, to;
+};
+
+/* When the request may have been received: one moment if it is attested. */
+static struct span
+received_span(const struct judge *j, const struct entry_header *h,
+    const struct stamp *now)
+{
+	uint64_t at = h->received.time;
+	uint64_t first = j->earliest < now->time ? j->earliest : now->time;
+
+	if (at > now->time + SKEW || at + SKEW < first)
+		return (struct span){ first, now->time };
+	if (h->received.quality == CLOCK_SYNC)
+		return (struct span){ at, at };
+	if (h->received.quality == CLOCK_RTC && at > first + SLACK)
+		first = at - SLACK;
+	return (struct span){ first, now->time };
+}
+
+/* If the dates do not hold now, they may have when the request was received,
+ * which was not before there was this certificate. */
+static int
+judge_chain(const struct judge *j, const struct span *when,
+    const struct cmp_msg *m, struct verdict *v, const char **ret_vendor,
+    STACK_OF(X509) * *ret_chain, struct err *e)
+{
+	const STACK_OF(X509) *sent = cmp_extra_certs(m);
+	uint64_t from, to;
+	struct err then = ERR_INIT;
+
+	if (trust_check(j->vendors, v->signer, sent, when->to, ret_vendor,
+		ret_chain, e) == 0)
+		return 0;
+	if (when->from == when->to ||
+	    cert_validity(v->signer, &from, &to, &then) == -1 ||
+	    trust_check(j->vendors, v->signer, sent,
+		from > when->from ? from : when->from, ret_vendor, ret_chain,
+		&then) == -1)
+		return -1;
+	v->unsure = true;
+	return 0;
+}
+
 static int
 judge_signer(const struct judge *j, const struct entry_header *h,
     const struct cmp_msg *m, const struct stamp *now, struct verdict *v,
     struct err *e)
 {
+	struct span when = received_span(j, h, now);
 	const char *vendor;
 	AUTO(X509S) chain = NULL;
 
@@ -62,10 +127,9 @@ judge_signer(const struct judge *j, const struct entry_header *h,
 		return -1;
 	if ((v->signer = cmp_find_signer(m, NULL, e)) == NULL)
 		return -1;
-	if (trust_check(j->vendors, v->signer, cmp_extra_certs(m),
-		claims_chain_time(h, now), &vendor, &chain, e) == -1)
-		return -1;
-	if (cmp_verify(m, v->signer, e) == -1)
+	if (judge_purpose(v->signer, e) == -1 ||
+	    judge_chain(j, &when, m, v, &vendor, &chain, e) == -1 ||
+	    cmp_verify(m, v->signer, e) == -1)
 		return -1;
 	v->spki = spki_digest(X509_get0_pubkey(v->signer));
 	v->device = cert_device(v->signer, cmp_profile(m));
@@ -182,9 +246,15 @@ judge_request(const struct judge *j, const struct entry_header *h,
 		return -1;
 	ret->in_body = true;
 	if (judge_deadline(h, now, e) == -1 ||
-	    cmp_read_request(m, &ret->request, e) == -1)
+	    cmp_read_request(m, &ret->request, e) == -1 ||
+	    judge_subject(j, ret, e) == -1)
 		return -1;
-	return judge_subject(j, ret, e);
+	if (ret->unsure)
+		return err_set(e, ERR_RETRY,
+		    "certificate: expired, perhaps after the request was "
+		    "received (its registrar's clock: %s)",
+		    clock_quality_name(h->received.quality));
+	return 0;
 }
 
 /* ---- confirmations ----------------------------------------------------- */

@@ -16,12 +16,15 @@ struct judge {
 	const struct trust *vendors;
 	const struct denylist *denied; /* NULL: none */
 	const char *organization;      /* O of subjects; NULL: none */
+	/* Nothing judged was received before; seconds since 1970. */
+	uint64_t earliest;
 };
 
 /* Empty it with {0}; fields are filled as far as judging came. */
 struct verdict {
 	bool in_body; /* the fault is in the body: RFC 9483 3.6.2 wants it in
 			 ip or cp, all others in an error message */
+	bool unsure;  /* the signer's certificate ended, perhaps in time */
 	X509 *signer; /* borrowed from the message */
 	struct digest spki;	    /* of the signer's key */
 	struct digest device;	    /* cert_device of the signer */
@@ -36,7 +39,18 @@ void verdict_done(struct verdict *v);
 /* now may not be of quality none: what needs a date cannot be judged then. */
 /*
  * An ir, cr or p10cr: 0 if it is to be granted, else -1 with the reason (kind
- * INPUT, TRUST or POLICY, failInfo for the peer); ERR_LOCAL is ours.
+ * INPUT, TRUST or POLICY, failInfo for the peer); ERR_RETRY: it can be neither
+ * granted nor refused; ERR_LOCAL is ours.
+ *
+ * DESIGN 9: the dates of the device's certificates are judged at the time of
+ * receipt that the header attests, if that clock was being disciplined and the
+ * time lies between j->earliest and now.  Else they must hold from then until
+ * now, of a free running clock from a day before what it showed.  A request
+ * cannot be older than its certificate, so one that is valid now is good; if it
+ * ended within that time, that is ERR_RETRY until the deadline.  Chain, deny
+ * list and deadline are judged now.  The request's messageTime is not judged:
+ * RFC 9483 3.5 leaves that to policy, and a device fresh from its maker knows no
+ * date.
  */
 int judge_request(const struct judge *j, const struct entry_header *h,
     const struct cmp_msg *m, const struct stamp *now, struct verdict *ret,

@@ -326,6 +326,7 @@ site_get(struct store_txn *t, const char *site, struct ledger_site *ret,
 	s.got = r.got;
 	s.highest = r.highest;
 	s.audit_seq = r.check_seq;
+	s.audit_id = r.check_id;
 	s.standing = row.standing;
 	str_copy(s.why, sizeof(s.why), row.why);
 	s.since = row.since;

@@ -154,6 +154,7 @@ struct ledger_site {
 	uint64_t got;	    /* highest it acknowledged */
 	uint64_t highest;   /* highest id of its entries seen */
 	uint64_t audit_seq; /* of its last checkpoint, 0: none */
+	uint64_t audit_id;  /* the site's id of it, 0: none */
 	enum ledger_standing standing;
 	char why[LEDGER_REASON_MAX]; /* unless sound */
 	uint64_t since;		     /* seconds since 1970 */

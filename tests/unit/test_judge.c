@@ -2,6 +2,9 @@
 #include "ra/answer.h"
 #include "ra/judge.h"
 
+#define HOUR 3600
+#define DAY  (24 * HOUR)
+
 static struct lab *lab;
 
 static int
@@ -47,8 +50,8 @@ static int
 judge(const struct entry_header *h, struct bytes octets, struct verdict *v,
     struct cmp_msg **ret_m, struct err *e)
 {
-	struct judge j = { lab->vendors, NULL, "Plant" };
 	struct stamp now = clock_now();
+	struct judge j = { lab->vendors, NULL, "Plant", now.time - 30 * DAY };
 
 	*ret_m = lab_parse(octets);
 	return judge_request(&j, h, *ret_m, &now, v, e);
@@ -164,7 +167,17 @@ test_facts_always_fit(void **state)
 struct refusal {
 	const char *what;
 	struct lab_ask ask;
-	enum { AS_IT_IS, STRANGER, TAMPERED, EXPIRED, DENIED, NO_SERIAL } how;
+	enum {
+		AS_IT_IS,
+		STRANGER,
+		TAMPERED,
+		EXPIRED,
+		DENIED,
+		NO_SERIAL,
+		A_CA,
+		A_SERVER,
+		TAMPERED_CA
+	} how;
 	bool in_body;
 	uint32_t fail;
 	const char *reason; /* is part of the message */
@@ -179,6 +192,13 @@ static const struct refusal refusals[] = {
 	    CMP_NOT_AUTHORIZED, "serialNumber" },
 	{ "denied device", { .type = CMP_IR }, DENIED, false,
 	    CMP_NOT_AUTHORIZED, "WB-0001" },
+	{ "a CA", { .type = CMP_IR }, A_CA, false, CMP_NOT_AUTHORIZED,
+	    "a CA, not a device" },
+	/* The dear step comes later. */
+	{ "a CA, tampered", { .type = CMP_IR }, TAMPERED_CA, false,
+	    CMP_NOT_AUTHORIZED, "a CA, not a device" },
+	{ "no client", { .type = CMP_IR }, A_SERVER, false, CMP_NOT_AUTHORIZED,
+	    "without clientAuth" },
 	{ "kur", { .type = CMP_KUR }, AS_IT_IS, false, CMP_BAD_REQUEST,
 	    "kur is not served" },
 	{ "deadline passed", { .type = CMP_IR }, EXPIRED, true, CMP_BAD_TIME,
@@ -204,8 +224,8 @@ tamper(struct buf *octets)
 static void
 refuse(const struct refusal *r)
 {
-	struct judge j = { lab->vendors, NULL, NULL };
 	struct stamp now = clock_now();
+	struct judge j = { lab->vendors, NULL, NULL, now.time - 30 * DAY };
 	struct buf octets AUTO_BUF = { 0 };
 	struct verdict v AUTO_VERDICT = { 0 };
 	struct entry_header h = header();
@@ -219,14 +239,25 @@ refuse(const struct refusal *r)
 		ask.device = other = lab_device(&lab->stranger, "WB-0001");
 	if (r->how == NO_SERIAL)
 		ask.device = other = lab_device(&lab->vendor_sub, NULL);
+	if (r->how == A_CA || r->how == TAMPERED_CA)
+		ask.device = other = lab_signer(
+		    &(struct lab_want){
+			.cn = "sub", .serial = "WB-0001", .ca = true },
+		    &lab->vendor_sub);
+	if (r->how == A_SERVER)
+		ask.device = other =
+		    lab_signer(&(struct lab_want){ .cn = "device",
+				   .serial = "WB-0001",
+				   .eku = "serverAuth" },
+			&lab->vendor_sub);
 	if (r->how == DENIED)
 		j.denied = denied = deny("subject-serial WB-0001\n");
 	if (r->how == EXPIRED)
 		h.deadline = now.time - 1;
-	if (r->how == TAMPERED)
+	if (r->how == TAMPERED || r->how == TAMPERED_CA)
 		ask.cn = "pump";
 	lab_request(lab, &ask, &octets);
-	if (r->how == TAMPERED)
+	if (r->how == TAMPERED || r->how == TAMPERED_CA)
 		tamper(&octets);
 	m = lab_parse(buf_bytes(&octets));
 	if (judge_request(&j, &h, m, &now, &v, &e) == 0)
@@ -283,41 +314,151 @@ test_shape_of_refusals(void **state)
 }
 
 /* DESIGN 9: an IDevID that has expired on the way was good when its registrar,
- * with a clock that was being disciplined, took it in. */
+ * with a clock that was being disciplined, took it in.  Without such a clock it
+ * must have been good all the time; else nobody knows.  Seconds from now. */
+struct attested {
+	const char *what;
+	long from, to; /* of the IDevID */
+	enum clock_quality quality;
+	long received, earliest;
+	int rc;
+	enum err_kind kind;
+};
+
+static const struct attested attested[] = {
+	{ "expired on the way", -30 * DAY, -600, CLOCK_SYNC, -1200, -30 * DAY,
+	    0 },
+	{ "expired before", -30 * DAY, -600, CLOCK_SYNC, -60, -30 * DAY, -1,
+	    ERR_TRUST },
+	{ "not valid then", -600, DAY, CLOCK_SYNC, -1200, -30 * DAY, -1,
+	    ERR_TRUST },
+	{ "made on the way", -600, DAY, CLOCK_SYNC, -60, -30 * DAY, 0 },
+	/* No time that could be attested: the future, or before a checkpoint. */
+	{ "the future", -30 * DAY, -600, CLOCK_SYNC, DAY, -HOUR, -1,
+	    ERR_RETRY },
+	{ "the future, good all the time", -30 * DAY, DAY, CLOCK_SYNC, DAY,
+	    -HOUR, 0 },
+	{ "before the checkpoint", -30 * DAY, -2 * HOUR, CLOCK_SYNC, -3 * HOUR,
+	    -HOUR, -1, ERR_TRUST },
+	{ "at the checkpoint", -30 * DAY, -600, CLOCK_SYNC, -HOUR, -HOUR, 0 },
+	/* Clocks that run free may be a day off. */
+	{ "free running, good all the time", -3 * DAY, DAY, CLOCK_RTC, -DAY,
+	    -30 * DAY, 0 },
+	{ "free running, expired on the way", -3 * DAY, -600, CLOCK_RTC, -1200,
+	    -30 * DAY, -1, ERR_RETRY },
+	{ "free running, made on the way", -3 * HOUR, DAY, CLOCK_RTC, -4 * HOUR,
+	    -30 * DAY, 0 },
+	{ "free running, ended within its day", -9 * DAY, -30 * HOUR, CLOCK_RTC,
+	    -8 * HOUR, -30 * DAY, -1, ERR_RETRY },
+	{ "free running, no day before the checkpoint", -9 * DAY, -30 * HOUR,
+	    CLOCK_RTC, -8 * HOUR, -20 * HOUR, -1, ERR_TRUST },
+	{ "free running, expired before", -30 * DAY, -3 * DAY, CLOCK_RTC, -DAY,
+	    -30 * DAY, -1, ERR_TRUST },
+	{ "unset, good since the earliest", -31 * DAY, DAY, CLOCK_NONE,
+	    -1000 * DAY, -30 * DAY, 0 },
+	{ "at the floor, made since", -29 * DAY, DAY, CLOCK_FLOOR, -HOUR,
+	    -30 * DAY, 0 },
+	{ "at the floor, made and expired since", -29 * DAY, -DAY, CLOCK_FLOOR,
+	    -HOUR, -30 * DAY, -1, ERR_RETRY },
+	{ "at the floor, expired before", -59 * DAY, -31 * DAY, CLOCK_FLOOR,
+	    -HOUR, -30 * DAY, -1, ERR_TRUST },
+	{ "at the floor, expired since", -31 * DAY, -DAY, CLOCK_FLOOR, -HOUR,
+	    -30 * DAY, -1, ERR_RETRY },
+};
+
+/* Its chain is as old as it must be. */
+static struct signer *
+device_valid(uint64_t from, uint64_t to, struct lab_ca *ret_ca)
+{
+	struct lab_want ca = { .cn = "Old devices",
+		.from = clock_now().time - 60 * DAY,
+		.ca = true };
+	struct lab_want w = {
+		.cn = "device", .serial = "WB-0001", .from = from, .to = to
+	};
+
+	ret_ca->key = ossl_new_key_p256();
+	ret_ca->cert = lab_cert(&ca, ret_ca->key, NULL);
+	return lab_signer(&w, ret_ca);
+}
+
+static void
+attest(const struct attested *a)
+{
+	struct stamp now = clock_now();
+	struct lab_ca ca = { NULL, NULL };
+	AUTO(signer) device = device_valid(
+	    now.time + (uint64_t)a->from, now.time + (uint64_t)a->to, &ca);
+	AUTO(trust) vendors = trust_new();
+	struct judge j = { vendors, NULL, NULL,
+		now.time + (uint64_t)a->earliest };
+	struct lab_ask ask = { .type = CMP_IR, .device = device };
+	struct buf octets AUTO_BUF = { 0 };
+	struct verdict v AUTO_VERDICT = { 0 };
+	struct entry_header h = header();
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+
+	assert_int_equal(trust_add_cert(vendors, "acme", ca.cert, &e), 0);
+	h.received.quality = a->quality;
+	h.received.time = now.time + (uint64_t)a->received;
+	lab_request(lab, &ask, &octets);
+	m = lab_parse(buf_bytes(&octets));
+	if (judge_request(&j, &h, m, &now, &v, &e) != a->rc ||
+	    (a->rc == -1 && e.kind != a->kind))
+		fail_msg("%s: %s", a->what, e.msg);
+	lab_ca_free(&ca);
+}
+
 static void
 test_attested_time(void **state)
 {
-	uint64_t now = clock_now().time;
+	(void)state;
+	for (size_t i = 0; i < NELEMS(attested); i++)
+		attest(&attested[i]);
+}
+
+/* What nobody knows ends at its deadline like all else, and what is wrong with
+ * it is told at once. */
+static void
+test_unsure_has_an_end(void **state)
+{
+	struct stamp now = clock_now();
 	struct lab_want w = { .cn = "device",
 		.serial = "WB-0001",
-		.from = now - 3600,
-		.to = now - 600 };
+		.from = now.time - 3 * HOUR,
+		.to = now.time - 600 };
 	AUTO(signer) old = lab_signer(&w, &lab->vendor_sub);
 	static const struct {
-		enum clock_quality quality;
-		int ahead, rc;
+		const char *serial; /* of the template */
+		int deadline;
+		enum err_kind kind;
+		uint32_t fail;
 	} cases[] = {
-		{ CLOCK_SYNC, -1200, 0 },
-		{ CLOCK_RTC, -1200, -1 },
-		{ CLOCK_SYNC, -60, -1 },
-		/* From the future: no time that could be attested. */
-		{ CLOCK_SYNC, 86400, -1 },
+		{ NULL, 60, ERR_RETRY, 0 },
+		{ NULL, -60, ERR_POLICY, CMP_BAD_TIME },
+		{ "WB-0002", 60, ERR_POLICY, CMP_BAD_CERT_TEMPLATE },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < NELEMS(cases); i++) {
-		struct lab_ask ask = { .type = CMP_IR, .device = old };
+		struct judge j = { lab->vendors, NULL, NULL, now.time - HOUR };
+		struct lab_ask ask = {
+			.type = CMP_IR, .device = old, .serial = cases[i].serial
+		};
 		struct buf octets AUTO_BUF = { 0 };
 		struct verdict v AUTO_VERDICT = { 0 };
 		struct entry_header h = header();
 		struct err e = ERR_INIT;
 		AUTO(cmp_msg) m = NULL;
 
-		h.received.quality = cases[i].quality;
-		h.received.time = now + (uint64_t)(int64_t)cases[i].ahead;
+		h.received = (struct stamp){ now.time - 1200, CLOCK_RTC, 0 };
+		h.deadline = now.time + (uint64_t)(int64_t)cases[i].deadline;
 		lab_request(lab, &ask, &octets);
-		if (judge(&h, buf_bytes(&octets), &v, &m, &e) != cases[i].rc)
-			fail_msg("%zu: %s", i, e.msg);
+		m = lab_parse(buf_bytes(&octets));
+		assert_int_equal(judge_request(&j, &h, m, &now, &v, &e), -1);
+		if (e.kind != cases[i].kind || e.fail != cases[i].fail)
+			fail_msg("%zu: fail %x: %s", i, e.fail, e.msg);
 	}
 }
 
@@ -439,6 +580,7 @@ main(void)
 		TEST(test_refusals),
 		TEST(test_shape_of_refusals),
 		TEST(test_attested_time),
+		TEST(test_unsure_has_an_end),
 		TEST(test_confirmations),
 		TEST(test_confirmed_by_another_device),
 	};
