@@ -25,6 +25,7 @@ carry_conn_free(struct carry_conn *k)
 	*p = k->next;
 	k->carry->n--;
 	session_close(&k->session);
+	timer_free(k->silent);
 	bufferevent_free(k->bev);
 	buf_done(&k->in);
 	free(k);
@@ -96,6 +97,20 @@ carry_event(struct bufferevent *bev, short what, void *arg)
 	}
 }
 
+/* A forwarder says at once which service it is for; who does not must not keep
+ * it out. */
+static void
+carry_silent(void *arg)
+{
+	struct carry_conn *k = arg;
+
+	if (k->session.service != NULL)
+		return;
+	log_event(LOG_WARN, "carry.silent", "ms", "%llu",
+	    (unsigned long long)k->carry->link_ms, NULL);
+	carry_conn_free(k);
+}
+
 static bool
 carry_may(const struct carry *c, int fd)
 {
@@ -136,6 +151,8 @@ carry_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
 	bufferevent_setcb(k->bev, carry_read, NULL, carry_event, k);
 	bufferevent_enable(k->bev, EV_READ | EV_WRITE);
 	session_open(&k->session, k);
+	k->silent = timer_new(c->loop, carry_silent, k);
+	timer_set(k->silent, c->link_ms);
 }
 
 /* An entry may leave when it is queued or, a certConf, when its parent has got
@@ -208,6 +225,7 @@ carry_open(
 	c->r = r;
 	c->loop = l;
 	c->stall_ms = SESSION_STALL_MS;
+	c->link_ms = LIMIT_CARRY_LINK;
 	c->recoveries = xcalloc(r->n_services + 1, sizeof(*c->recoveries));
 	c->listener = evconnlistener_new(
 	    loop_base(l), carry_accept, c, LEV_OPT_CLOSE_ON_FREE, 0, fd);

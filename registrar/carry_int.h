@@ -66,6 +66,7 @@ struct carry_conn {
 	struct bufferevent *bev;
 	struct buf in;
 	struct session session;
+	struct timer *silent; /* until it says LINK */
 	struct carry_conn *next;
 };
 
@@ -77,6 +78,7 @@ struct carry {
 	size_t n;
 	uint64_t accepted;
 	uint64_t stall_ms;	     /* of the watchdogs */
+	uint64_t link_ms;	     /* for the first LINK */
 	struct recovery *recoveries; /* one a service */
 };
 

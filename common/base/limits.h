@@ -140,6 +140,8 @@
 	    "handshake fails", "common/link/tls_engine") \
 	X(CARRY_CONNECTIONS, "carry.connections", 8, "connections", \
 	    "closed", "registrar/carry") \
+	X(CARRY_LINK, "carry.link", 10000, "ms", \
+	    "closed, if it has not said LINK", "registrar/carry") \
 	X(CARRY_INPUT, "carry.input", 1024 * 1024, "octets not yet handled", \
 	    "connection ends", "registrar/carry") \
 	X(CONTROL_BODY, "control.body", 128 * 1024, "octets", \

@@ -1,4 +1,5 @@
 /* The carry socket: how entries leave, and whom the registrar believes. */
+#include "registrar/carry_int.h"
 #include "tests/unit/carry_lab.h"
 
 static struct forwarder fwd;
@@ -481,6 +482,35 @@ connections_are_few(void **state)
 	assert_true(link_is_up(g, 0));
 }
 
+/* Eight that say nothing, or nothing whole, do not keep a forwarder out for
+ * long; one that has said LINK may be silent. */
+static void
+silence_makes_room(void **state)
+{
+	struct reg_lab *g = *state;
+	struct forwarder all[8];
+
+	reg_start(g, NULL);
+	g->r.carry->link_ms = 300;
+	for (size_t i = 0; i < NELEMS(all); i++) {
+		fwd_init(&all[i], g, "ra", g->l->service);
+		fwd_connect(&all[i]);
+	}
+	fwd_write(&all[1], bytes_of("\0\0\1", 3));
+	fwd_ready(&all[0]);
+	fwd_connect(&fwd);
+	assert_int_equal(fwd_next(&fwd), 0);
+	assert_int_equal(reg_logged(g, "event=carry.refused"), 1);
+	fwd_close(&fwd);
+	for (size_t i = 1; i < NELEMS(all); i++)
+		assert_int_equal(fwd_next(&all[i]), 0);
+	assert_int_equal(reg_logged(g, "event=carry.silent"), 7);
+	fwd_ready(&fwd);
+	assert_true(link_is_up(g, 0));
+	for (size_t i = 0; i < NELEMS(all); i++)
+		fwd_close(&all[i]);
+}
+
 /* DECISIONS 11: another user's forwarder is none. */
 static void
 another_uid_is_refused(void **state)
@@ -517,6 +547,7 @@ main(void)
 		T(who_speaks_otherwise_is_hung_up_on),
 		T(what_was_not_asked_for_changes_nothing),
 		T(connections_are_few),
+		T(silence_makes_room),
 		T(another_uid_is_refused),
 	};
 
