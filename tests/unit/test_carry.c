@@ -494,10 +494,12 @@ silence_makes_room(void **state)
 	g->r.carry->link_ms = 300;
 	for (size_t i = 0; i < NELEMS(all); i++) {
 		fwd_init(&all[i], g, "ra", g->l->service);
-		fwd_connect(&all[i]);
+		if (i == 0)
+			fwd_ready(&all[i]);
+		else
+			fwd_connect(&all[i]);
 	}
 	fwd_write(&all[1], bytes_of("\0\0\1", 3));
-	fwd_ready(&all[0]);
 	fwd_connect(&fwd);
 	assert_int_equal(fwd_next(&fwd), 0);
 	assert_int_equal(reg_logged(g, "event=carry.refused"), 1);
