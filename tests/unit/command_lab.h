@@ -1,6 +1,6 @@
 /*
  * Commands that ask a control socket, in this process: against a registrar of
- * the test's own making (on_request), what they say in files.
+ * the test's own making (lab_answers), what they say in files.
  */
 #ifndef WAYBILL_TESTS_COMMAND_LAB_H
 #define WAYBILL_TESTS_COMMAND_LAB_H
@@ -33,8 +33,8 @@ static char *sock;
 static struct loop *l;
 static struct https *h;
 
-/* The registrar, on a thread of its own. */
-static void on_request(struct https_req *q, void *arg);
+/* What the registrar does, on a thread of its own; set before `setup`. */
+static void (*lab_answers)(struct https_req *q, void *arg);
 
 static inline void
 answer(struct https_req *q, int status, const char *text)
@@ -132,7 +132,7 @@ setup(void **state)
 		return -1;
 	sock = path_join(dir, "control");
 	if ((l = loop_new(&e)) == NULL ||
-	    (h = https_open_unix(l, sock, BODY_MAX, on_request, NULL, &e)) ==
+	    (h = https_open_unix(l, sock, BODY_MAX, lab_answers, NULL, &e)) ==
 		NULL ||
 	    loop_spawn(l, &e) == -1)
 		return -1;

@@ -510,7 +510,8 @@ without_it_there_is_one_service(void **state)
 		struct buf yaml AUTO_BUF = slurp("north/registrar.yaml");
 
 		assert_null(strstr((char *)yaml.data, "voucher"));
-		assert_non_null(strstr((char *)yaml.data, "kinds: [cmp, audit]\n"));
+		assert_non_null(
+		    strstr((char *)yaml.data, "kinds: [cmp, audit]\n"));
 	}
 }
 

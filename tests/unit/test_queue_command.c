@@ -267,5 +267,6 @@ main(void)
 		TEST(what_is_refused_is_told),
 	};
 
+	lab_answers = on_request;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

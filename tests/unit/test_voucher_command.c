@@ -349,5 +349,6 @@ main(void)
 		TEST(without_a_registrar_it_is_told),
 	};
 
+	lab_answers = on_request;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
