@@ -287,7 +287,7 @@ static void
 parse_ask(struct cbor_in *in, struct frame *f)
 {
 	frame_read_name(in, f->u.ask.site);
-	frame_read_name(in, f->u.ask.name);
+	frame_read_data_name(in, f->u.ask.name);
 	f->u.ask.have = cbor_read_uint(in, UINT64_MAX);
 	f->u.ask.part = (unsigned)cbor_read_uint(in, FRAME_PARTS_MAX - 1);
 }

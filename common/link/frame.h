@@ -38,6 +38,7 @@
 #define FRAME_PART	   LIMIT_FRAME_PART /* octets of reference data a DATA */
 #define FRAME_DATA_MAX	   LIMIT_FRAME_DATA /* octets of it in all */
 #define FRAME_PARTS_MAX	   (FRAME_DATA_MAX / FRAME_PART)
+#define FRAME_DATA_NAME	   80 /* of a name of reference data, with its NUL */
 
 enum frame_type {
 	FRAME_HELLO = 1,
@@ -88,7 +89,7 @@ struct frame_hello {
 #define FRAME_DATA_LABEL "waybill-data/1"
 struct frame_manifest {
 	char service[ENTRY_NAME_MAX];
-	char name[ENTRY_NAME_MAX];
+	char name[FRAME_DATA_NAME];
 	uint64_t version;     /* from 1; the higher one holds */
 	uint64_t made, until; /* seconds; until 0: no end */
 	unsigned parts;	      /* as many as size takes */
@@ -144,7 +145,7 @@ struct frame {
 		struct frame_evidence evidence;
 		struct {
 			char site[ENTRY_NAME_MAX];
-			char name[ENTRY_NAME_MAX]; /* of the reference data */
+			char name[FRAME_DATA_NAME];
 			uint64_t have; /* version that we hold, 0: none */
 			unsigned part; /* from 0 */
 		} ask;
@@ -200,6 +201,9 @@ void frame_ask(uint64_t tag, const char *site, const char *name, uint64_t have,
  * newer. */
 void frame_data(uint64_t tag, struct bytes manifest, struct bytes sig,
     unsigned part, struct bytes octets, struct buf *out);
+/* "ca-certs", "template/default": a name as sites have it, and perhaps '/' and
+ * letters, digits, '.', '_' or '-' that begin with no dot. */
+bool frame_data_name(const char *s);
 /* Parts of so many octets; 0 if they are none or too many. */
 unsigned frame_parts(size_t size);
 /* Signed or not: that is sign_check's.  ERR_INPUT. */

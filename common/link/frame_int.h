@@ -20,6 +20,7 @@
 /* Of the whole array; a type that exists. */
 size_t frame_items(enum frame_type t);
 void frame_read_name(struct cbor_in *in, char ret[ENTRY_NAME_MAX]);
+void frame_read_data_name(struct cbor_in *in, char ret[FRAME_DATA_NAME]);
 /* Names come from configuration and from certificates, checked there. */
 void frame_write_name(struct buf *out, const char *name);
 void frame_write_start(enum frame_type type, uint64_t tag, struct buf *out);

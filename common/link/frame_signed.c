@@ -1,6 +1,7 @@
 #include "common/link/frame_int.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define HELLO_ITEMS    13
 #define MANIFEST_ITEMS 9
@@ -107,6 +108,34 @@ frame_hello(enum frame_type type, uint64_t tag, struct frame_hello *h,
 
 /* ---- DATA's manifest --------------------------------------------------- */
 
+bool
+frame_data_name(const char *s)
+{
+	static const char more[] = "abcdefghijklmnopqrstuvwxyz"
+				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	const char *slash = strchr(s, '/');
+	char first[ENTRY_NAME_MAX];
+	size_t n = slash == NULL ? strlen(s) : (size_t)(slash - s);
+
+	if (n >= sizeof(first) || strlen(s) >= FRAME_DATA_NAME)
+		return false;
+	memcpy(first, s, n);
+	first[n] = '\0';
+	if (!name_valid(first))
+		return false;
+	return slash == NULL ||
+	    (slash[1] != '\0' && slash[1] != '.' &&
+		slash[1 + strspn(slash + 1, more)] == '\0');
+}
+
+void
+frame_read_data_name(struct cbor_in *in, char ret[FRAME_DATA_NAME])
+{
+	cbor_read_text(in, ret, FRAME_DATA_NAME);
+	if (in->bad == NULL && !frame_data_name(ret))
+		cbor_read_bad(in, "not a name");
+}
+
 unsigned
 frame_parts(size_t size)
 {
@@ -128,7 +157,7 @@ frame_manifest_parse(
 	cbor_read_init(&in, text, "manifest");
 	cbor_read_array(&in, MANIFEST_ITEMS);
 	frame_read_name(&in, m.service);
-	frame_read_name(&in, m.name);
+	frame_read_data_name(&in, m.name);
 	m.version = cbor_read_uint(&in, UINT64_MAX);
 	m.made = cbor_read_uint(&in, UINT64_MAX);
 	m.until = cbor_read_uint(&in, UINT64_MAX);
@@ -152,7 +181,7 @@ manifest_encode(const struct frame_manifest *m, struct buf *out)
 {
 	cbor_write_array(out, MANIFEST_ITEMS);
 	frame_write_name(out, m->service);
-	frame_write_name(out, m->name);
+	cbor_write_text(out, m->name);
 	cbor_write_uint(out, m->version);
 	cbor_write_uint(out, m->made);
 	cbor_write_uint(out, m->until);

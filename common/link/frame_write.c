@@ -163,8 +163,9 @@ frame_ask(uint64_t tag, const char *site, const char *name, uint64_t have,
     unsigned part, struct buf *out)
 {
 	frame_write_start(FRAME_ASK, tag, out);
+	assert(frame_data_name(name));
 	frame_write_name(out, site);
-	frame_write_name(out, name);
+	cbor_write_text(out, name);
 	cbor_write_uint(out, have);
 	cbor_write_uint(out, part);
 }

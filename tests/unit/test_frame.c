@@ -360,6 +360,41 @@ ask_and_data_come_back(void **state)
 }
 
 static void
+names_of_data_are_plain(void **state)
+{
+	static const struct {
+		const char *name;
+		bool fine;
+	} cases[] = {
+		{ "ca-certs", true },
+		{ "template/Default_1.2", true },
+		{ "", false },
+		{ "template/", false },
+		{ "/default", false },
+		{ "template/.hidden", false },
+		{ "template/..", false },
+		{ "a/b/c", false },
+		{ "Template", false },
+		{ "template/a b", false },
+		{ "abcdefghijklmnopqrstuvwxyzabcdef/x", true },
+		{ "abcdefghijklmnopqrstuvwxyzabcdefg/x", false },
+	};
+	char longest[FRAME_DATA_NAME + 1];
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++)
+		if (frame_data_name(cases[i].name) != cases[i].fine)
+			fail_msg("'%s'", cases[i].name);
+	memset(longest, 'x', sizeof(longest));
+	longest[1] = '/';
+	longest[FRAME_DATA_NAME - 1] = '\0';
+	assert_true(frame_data_name(longest));
+	longest[FRAME_DATA_NAME - 1] = 'x';
+	longest[FRAME_DATA_NAME] = '\0';
+	assert_false(frame_data_name(longest));
+}
+
+static void
 part_over_its_limit_is_refused(void **state)
 {
 	static const uint8_t head[] = { 0x87, 1, 14, 1, 0x41, 'm', 0x41, 's', 0,
@@ -629,6 +664,7 @@ main(void)
 		    evidence_comes_back_with_and_without_an_answer),
 		cmocka_unit_test(evidence_is_of_entries_that_had_left),
 		cmocka_unit_test(ask_and_data_come_back),
+		cmocka_unit_test(names_of_data_are_plain),
 		cmocka_unit_test(part_over_its_limit_is_refused),
 		cmocka_unit_test(manifest_counts_its_parts),
 		cmocka_unit_test(hostile_frames_are_refused),
