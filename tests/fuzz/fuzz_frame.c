@@ -1,5 +1,5 @@
 /* Frames from the other end of the link, and what they carry: entry headers,
- * HELLO's bodies, batches. */
+ * HELLO's bodies, batches, manifests. */
 #include <stdlib.h>
 
 #include "common/link/frame.h"
@@ -43,6 +43,21 @@ read_hello(struct bytes in)
 		abort();
 }
 
+static void
+read_manifest(struct bytes in)
+{
+	struct frame_manifest m;
+	struct err e = ERR_INIT;
+
+	if (frame_manifest_parse(in, &m, &e) == -1) {
+		if (e.kind != ERR_INPUT)
+			abort();
+	} else if (m.size == 0 || m.size > FRAME_DATA_MAX ||
+	    m.parts != frame_parts(m.size) || m.parts > FRAME_PARTS_MAX ||
+	    m.version == 0)
+		abort();
+}
+
 /* Bytes stay bytes: there is one encoding, so writing what was read gives the
  * octets that came in. */
 static void
@@ -62,6 +77,30 @@ write_again(struct bytes in, const struct frame *f)
 		break;
 	case FRAME_GOT:
 		frame_got(f->tag, f->u.got.site, f->u.got.upto, &out);
+		break;
+	case FRAME_PULL:
+		frame_pull(f->tag, f->u.pull.site, f->u.pull.since,
+		    f->u.pull.wait, &out);
+		break;
+	case FRAME_EVIDENCE:
+		frame_evidence(f->tag, &f->u.evidence, &out);
+		break;
+	case FRAME_ASK:
+		frame_ask(f->tag, f->u.ask.site, f->u.ask.name, f->u.ask.have,
+		    f->u.ask.part, &out);
+		break;
+	case FRAME_DATA:
+		frame_data(f->tag, f->u.data.manifest, f->u.data.sig,
+		    f->u.data.part, f->u.data.octets, &out);
+		break;
+	case FRAME_LINK:
+		/* Of this hop: always tag 0. */
+		if (f->tag != 0)
+			return;
+		frame_link(f->u.link.up, f->u.link.service, &out);
+		break;
+	case FRAME_SENT:
+		frame_sent(f->tag, &out);
 		break;
 	case FRAME_PING:
 		frame_ping(f->tag, &out);
@@ -93,6 +132,13 @@ read_frame(struct bytes in)
 		read_hello(f.u.hello.body);
 	if (f.type == FRAME_PUT)
 		read_header(f.u.put.header);
+	if (f.type == FRAME_EVIDENCE) {
+		read_header(f.u.evidence.header);
+		if (!frame_evidence_state(f.u.evidence.state))
+			abort();
+	}
+	if (f.type == FRAME_DATA && f.u.data.manifest.len > 0)
+		read_manifest(f.u.data.manifest);
 	if (f.type == FRAME_STORED || f.type == FRAME_ANSWERS)
 		for (size_t i = 0; i < f.u.answers.n; i++)
 			read_batch(f.u.answers.v[i].batch);
@@ -111,6 +157,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_header(in);
 	read_batch(in);
 	read_hello(in);
+	read_manifest(in);
 	buf_add(&stream, data, size);
 	if (frame_next(&stream, &next, &e) == 1)
 		read_frame(next);

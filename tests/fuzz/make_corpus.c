@@ -1,15 +1,16 @@
 /*
- * Writes the seeds of the fuzzers: DIR/cert, DIR/cmp, DIR/cms, DIR/frame,
- * DIR/id and DIR/voucher, one well formed input of each sort, and of SignedData
- * what nobody should send as well.  Run by hand; what it writes is committed.
+ * Writes the seeds of the fuzzers: DIR/cbor, DIR/cert, DIR/cmp, DIR/cms,
+ * DIR/frame, DIR/front, DIR/id and DIR/voucher, one well formed input of each
+ * sort, and of SignedData what nobody should send as well.  Run by hand; what it writes is committed.
  * Keys are made anew each time, so the files differ from run to run.
  */
 #include <stdio.h>
 
 #include "common/base/file.h"
 #include "common/link/frame.h"
+#include "common/base/cbor.h"
 #include "common/pki/voucher.h"
-#include "tests/unit/cmp_fixture.h"
+#include "tests/fuzz/make_corpus.h"
 #include "tests/unit/cms_lab.h"
 
 static const char *top;
@@ -26,14 +27,14 @@ seed(const char *folder, const char *name, struct bytes data)
 		err_die(e.msg);
 }
 
-static void
+void
 seed_buf(const char *folder, const char *name, struct buf *b)
 {
 	seed(folder, name, buf_bytes(b));
 	buf_reset(b);
 }
 
-static void
+void
 check(int rc, const struct err *e)
 {
 	if (rc == -1)
@@ -274,6 +275,40 @@ frame_batch_seeds(struct fixture *f)
 	seed_buf("frame", "batch", &text);
 }
 
+/* What a site that is asked tells of an entry, and reference data. */
+static void
+frame_evidence_seeds(struct fixture *f)
+{
+	struct frame_evidence x = { .octets = bytes_of("octets", 6),
+		.sig = bytes_of("signature", 9),
+		.header = bytes_of("header", 6),
+		.state = ENTRY_ANSWERED,
+		.answer = bytes_of("answer", 6) };
+	struct frame_manifest m = { .service = "ra",
+		.name = "deny-list",
+		.version = 3,
+		.made = 1800000000,
+		.until = 1800086400,
+		.size = 12,
+		.digest = digest_of("twelve bytes", 12) };
+	struct buf text AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	frame_evidence(7, &x, &out);
+	seed_buf("frame", "evidence", &out);
+	frame_ask(8, "north", "deny-list", 2, 0, &out);
+	seed_buf("frame", "ask", &out);
+	check(frame_manifest_sign(&m, f->ra, &text, &sig, &e), &e);
+	frame_data(9, buf_bytes(&text), buf_bytes(&sig), 0,
+	    bytes_of("twelve bytes", 12), &out);
+	seed_buf("frame", "data", &out);
+	seed_buf("frame", "manifest", &text);
+	frame_data(
+	    10, bytes_of("", 0), bytes_of("", 0), 0, bytes_of("", 0), &out);
+	seed_buf("frame", "data-nothing-newer", &out);
+}
+
 static void
 frame_small_seeds(struct fixture *f)
 {
@@ -297,6 +332,32 @@ frame_small_seeds(struct fixture *f)
 	seed_buf("frame", "nack", &out);
 	frame_link(true, "ra", &out);
 	seed_buf("frame", "link-up", &out);
+}
+
+/* ---- CBOR -------------------------------------------------------------- */
+
+/* Reads as fuzz_cbor.c numbers them, and what they read. */
+static void
+cbor_seeds(void)
+{
+	static const uint8_t reads[] = { 9, 9 << 4 | 10, 0, 2, 3, 5, 5, 6, 7, 9,
+		1 << 4 | 13, 1 };
+	struct buf out AUTO_BUF = { 0 };
+
+	buf_add(&out, reads, sizeof(reads));
+	out.data[0] = sizeof(reads) - 1;
+	cbor_write_array(&out, 9);
+	cbor_write_uint(&out, 1 << 20);
+	cbor_write_int(&out, -70000);
+	cbor_write_bytes(&out, "octets", 6);
+	cbor_write_null(&out);
+	cbor_write_bytes(&out, "five", 4);
+	cbor_write_bytes(&out, "sixteen octets..", 16);
+	cbor_write_text(&out, "t\xc3\xa4xt");
+	cbor_write_bool(&out, true);
+	cbor_write_array(&out, 1);
+	cbor_write_uint(&out, 23);
+	seed_buf("cbor", "all", &out);
 }
 
 /* As fuzz_id.c has the epoch. */
@@ -329,7 +390,10 @@ main(int argc, char **argv)
 	voucher_small_seeds();
 	frame_put_seeds(state);
 	frame_batch_seeds(state);
+	frame_evidence_seeds(state);
 	frame_small_seeds(state);
+	front_seeds(state);
+	cbor_seeds();
 	id_seed();
 	return fixture_teardown(&state);
 }
