@@ -183,6 +183,7 @@ intended(void *arg, const struct err *failed)
 		return;
 	case LEDGER_GIVEN_UP:
 	case LEDGER_NOT_OPEN:
+	case LEDGER_SIGNER_FELL:
 		work_again(w);
 		return;
 	case LEDGER_UNSOUND:

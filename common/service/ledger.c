@@ -165,7 +165,8 @@ ledger_open(const struct ledger_conf *c, struct ledger **ret, struct err *e)
 	l->signer = c->signer;
 	if (store_open(&sc, &l->store, e) == -1 ||
 	    store_read(l->store, read_head, l, e) == -1 ||
-	    store_read(l->store, index_check, NULL, e) == -1)
+	    store_read(l->store, index_check, NULL, e) == -1 ||
+	    serials_open(l, e) == -1)
 		return -1;
 	if (atomic_load(&l->floor) != 0)
 		clock_confirm(atomic_load(&l->floor));

@@ -118,6 +118,8 @@ enum ledger_part {
 	LEDGER_UNSIGNED, /* the certificate around it, without a signature */
 	LEDGER_CERT,
 	LEDGER_ANSWER,
+	LEDGER_REVOCATION, /* ledger_certs.h */
+	LEDGER_HOLDER,	   /* of the intent: 32 octets */
 	LEDGER_PART__MAX
 };
 /* Appends; 1 found, 0 absent, -1. */
@@ -273,13 +275,17 @@ struct ledger_intend {
 	const struct facts *facts;
 	const char *device, *serial;
 	const struct digest *same; /* names what is asked; NULL: nothing */
+	const struct digest *holder; /* names who will hold it; NULL: nobody */
+	/* The case of the certificate that signed the request; 0: not ours. */
+	uint64_t signer;
 	/* out */
 	enum ledger_intended {
 		LEDGER_INTENDED,
 		LEDGER_TX_IN_USE, /* another case has this transaction */
 		LEDGER_NOT_OPEN,  /* has an intent or an answer already */
 		LEDGER_GIVEN_UP,  /* withdrawn: it is to be refused */
-		LEDGER_UNSOUND	  /* its site is not sound */
+		LEDGER_UNSOUND,	  /* its site is not sound */
+		LEDGER_SIGNER_FELL /* signer stands no longer */
 	} is;
 	struct ledger *ledger;
 	void *user;
@@ -309,7 +315,17 @@ struct ledger_settle {
 	 * transaction, as in ledger_intend. */
 	uint64_t same; /* 0: none */
 	struct digest tx;
+	/* rr: the case whose certificate is revoked, unless it was (then nothing
+	 * changes); 0: none. */
+	uint64_t revoke;
+	unsigned revoke_reason; /* CRLReason */
+	/* Of the certificate that is now given, or (parent) confirmed: so many
+	 * its holder may have, then `older` and the oldest are revoked. */
+	size_t max_live; /* 0: no limit */
+	uint64_t older;	 /* the case of the one it replaces; 0: none */
 	/* out */
+	unsigned revoked;    /* certificates revoked by this */
+	bool revoked_before; /* false, since the certificate was revoked */
 	bool changed;	/* false: it was answered, or had an intent */
 	bool unsound;	/* false, since its site is not sound */
 	bool withdrawn; /* false, since it was withdrawn */

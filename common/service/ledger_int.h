@@ -122,6 +122,25 @@ int prove_case(struct store_txn *t, struct ledger_case *c,
 /* What is known of the case's certificate. */
 int confirm_case(struct store_txn *t, uint64_t id, enum ledger_confirm is,
     const char *who, const char *reason, struct err *e) WARN_UNUSED;
+/* ledger_certs.c: 1 if the case's certificate stands (ledger_stands), 0, -1. */
+int case_stands(struct store_txn *t, uint64_t id, struct err *e) WARN_UNUSED;
+/* 1 revoked now, 0 it was before, -1. */
+int revoke_case(struct store_txn *t, uint64_t id, unsigned reason,
+    const char *who, const char *why, struct err *e) WARN_UNUSED;
+/* Who will hold what is meant for the case; NULL: nothing is written. */
+int holder_put(struct store_txn *t, uint64_t id, const struct digest *holder,
+    struct err *e) WARN_UNUSED;
+/* Revokes as superseded what the holder of this case's certificate has beyond
+ * `max` (0: nothing is too much): `first`, then the oldest, never this one.
+ * How many, or -1. */
+int supersede_held(struct store_txn *t, uint64_t id, uint64_t first, size_t max,
+    const char *who, struct err *e) WARN_UNUSED;
+/* Nothing, if it is empty. */
+int serial_put(struct store_txn *t, const char *serial, uint64_t id,
+    struct err *e) WARN_UNUSED;
+/* The first start with a ledger from before there was this index. */
+int serials_open(struct ledger *l, struct err *e) WARN_UNUSED;
+
 /* Out of the lists of those without an answer. */
 int case_closed(struct store_txn *t, uint64_t id, struct err *e) WARN_UNUSED;
 

@@ -86,7 +86,8 @@ prune_case(struct store_txn *t, uint64_t id, struct err *e)
 	for (int part = 0; part < LEDGER_PART__MAX; part++) {
 		struct row_key k = key_part(id, (enum ledger_part)part);
 
-		if (part != LEDGER_CERT &&
+		if (part != LEDGER_CERT && part != LEDGER_REVOCATION &&
+		    part != LEDGER_HOLDER &&
 		    store_del(t, DB_OCTETS, row_key(&k), e) == -1)
 			return -1;
 	}

@@ -15,6 +15,7 @@ enum ledger_db {
 	DB_BATCH,  /* site 0 epoch seq: batch, signature, cases answered */
 	DB_SITE,   /* site: epoch; site 0 epoch: how far */
 	DB_AUDIT,
+	DB_REFERENCE, /* name: version, digest */
 	DB__MAX
 };
 
@@ -22,8 +23,12 @@ enum index_word {
 	INDEX_ENTRY = 'e',  /* site, epoch and the site's id */
 	INDEX_ONCE = 'o',   /* once-key: every case there ever was */
 	INDEX_GIVEN = 'g',  /* as INDEX_ENTRY: withdrawn before it came */
+	INDEX_HOLDER = 'h', /* who, id: what was meant for it */
 	INDEX_LATER = 'l',  /* id: answered, to be told after recovery */
+	INDEX_NUMBER = 'n', /* a name: a number that grows, not an id */
 	INDEX_OPEN = 'p',   /* id: open or intended */
+	INDEX_REVOKED = 'r', /* id: its certificate is revoked */
+	INDEX_SERIAL = 'c', /* a certificate's serial number */
 	INDEX_SAME = 's',   /* what is asked: the newest with an intent */
 	INDEX_TX = 't',	    /* transaction and signer: with an intent */
 	INDEX_UNKNOWN = 'u' /* id: nobody knows */
@@ -43,7 +48,7 @@ row_key(const struct row_key *k)
 struct row_key key_case(uint64_t id);
 struct row_key key_part(uint64_t id, enum ledger_part part);
 struct row_key key_index(enum index_word w, const struct digest *d);
-/* INDEX_LATER, INDEX_OPEN, INDEX_UNKNOWN. */
+/* INDEX_LATER, INDEX_OPEN, INDEX_REVOKED, INDEX_UNKNOWN. */
 struct row_key key_of_id(enum index_word w, uint64_t id);
 /* INDEX_ENTRY, INDEX_GIVEN. */
 struct row_key key_entry(

@@ -35,6 +35,8 @@ intend_case(struct store_txn *t, const struct ledger_intend *x,
 			return -1;
 	}
 	if (case_put(t, c, e) == -1 || index_put(t, &tx, c->id, e) == -1 ||
+	    serial_put(t, c->serial, c->id, e) == -1 ||
+	    holder_put(t, c->id, x->holder, e) == -1 ||
 	    part_put(t, c->id, LEDGER_TBS, x->tbs, e) == -1 ||
 	    part_put(t, c->id, LEDGER_UNSIGNED, x->unsigned_cert, e) == -1 ||
 	    facts_put(t, c->id, x->facts, e) == -1)
@@ -49,10 +51,11 @@ job_intend(struct store_txn *t, void *arg, struct err *e)
 	struct row_key tx = key_index(INDEX_TX, &x->tx);
 	struct ledger_case c;
 	uint64_t other;
-	int sound, used;
+	int sound, used, stands = 1;
 
 	if (case_must(t, x->id, &c, e) == -1 ||
 	    (sound = site_sound(t, c.site, e)) == -1 ||
+	    (x->signer != 0 && (stands = case_stands(t, x->signer, e)) == -1) ||
 	    (used = index_get(t, &tx, &other, e)) == -1)
 		return -1;
 	if (c.state != LEDGER_OPEN)
@@ -63,6 +66,8 @@ job_intend(struct store_txn *t, void *arg, struct err *e)
 		x->is = LEDGER_GIVEN_UP;
 	else if (used == 1)
 		x->is = LEDGER_TX_IN_USE;
+	else if (stands == 0)
+		x->is = LEDGER_SIGNER_FELL;
 	else
 		x->is = LEDGER_INTENDED;
 	return x->is == LEDGER_INTENDED ? intend_case(t, x, &c, e) : 0;
@@ -160,6 +165,18 @@ settle_same(struct store_txn *t, struct ledger_settle *x, struct err *e)
 	    c.confirm != LEDGER_REJECTED;
 }
 
+/* Whether what an rr wants revoked is not so yet. */
+static int
+settle_revoke(struct store_txn *t, struct ledger_settle *x, struct err *e)
+{
+	int stands = 1;
+
+	if (x->revoke != 0 && (stands = case_stands(t, x->revoke, e)) == -1)
+		return -1;
+	x->revoked_before = stands == 0;
+	return stands;
+}
+
 /* 1 if the case may be answered so. */
 static int
 settle_may(struct store_txn *t, struct ledger_settle *x,
@@ -167,7 +184,8 @@ settle_may(struct store_txn *t, struct ledger_settle *x,
 {
 	int sound;
 
-	x->unsound = x->withdrawn = x->tx_in_use = false;
+	x->unsound = x->withdrawn = x->tx_in_use = x->revoked_before = false;
+	x->revoked = 0;
 	if (c->state == LEDGER_INTENT)
 		return !x->unless_intent;
 	if (c->state != LEDGER_OPEN)
@@ -176,7 +194,32 @@ settle_may(struct store_txn *t, struct ledger_settle *x,
 		return -1;
 	x->unsound = sound == 0;
 	x->withdrawn = c->withdrawn && x->code == BATCH_ANSWERED;
-	return x->unsound || x->withdrawn ? 0 : settle_same(t, x, e);
+	if (x->unsound || x->withdrawn)
+		return 0;
+	return x->revoke != 0 ? settle_revoke(t, x, e) : settle_same(t, x, e);
+}
+
+/* What is revoked by it; the case is answered. */
+static int
+settle_certificates(
+    struct store_txn *t, struct ledger_settle *x, struct err *e)
+{
+	uint64_t now_held = x->parent != 0 ? x->parent : x->id;
+	int rc;
+
+	if (x->revoke != 0) {
+		rc = revoke_case(
+		    t, x->revoke, x->revoke_reason, "device", "rr", e);
+		x->revoked = rc == 1;
+		return rc == -1 ? -1 : 0;
+	}
+	if (x->max_live == 0 || (rc = case_stands(t, now_held, e)) == 0)
+		return 0;
+	if (rc == 1)
+		rc = supersede_held(t, now_held, x->older, x->max_live,
+		    x->ledger->service, e);
+	x->revoked = rc > 0 ? (unsigned)rc : 0;
+	return rc == -1 ? -1 : 0;
 }
 
 static int
@@ -195,7 +238,8 @@ job_settle(struct store_txn *t, void *arg, struct err *e)
 	if (!x->changed)
 		return 0;
 	if (settle_case(t, x, &c, e) == -1 || settle_parent(t, x, e) == -1 ||
-	    settle_withdrawn(t, &c, e) == -1)
+	    settle_withdrawn(t, &c, e) == -1 ||
+	    settle_certificates(t, x, e) == -1)
 		return -1;
 	news_answer(&w, &c, x->answer);
 	return tell(t, x->ledger, c.site, c.epoch, NULL, &w, NULL, e);
@@ -229,6 +273,7 @@ prove_case(struct store_txn *t, struct ledger_case *c,
 	if (case_put(t, c, e) == -1 ||
 	    part_put(t, c->id, LEDGER_ANSWER, p->answer, e) == -1 ||
 	    part_put(t, c->id, LEDGER_CERT, p->cert, e) == -1 ||
+	    serial_put(t, c->serial, c->id, e) == -1 ||
 	    prove_names(t, c->id, p, e) == -1)
 		return -1;
 	return case_closed(t, c->id, e) == -1 ? -1 : settle_withdrawn(t, c, e);
