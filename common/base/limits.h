@@ -128,6 +128,10 @@
 	    "frame refused", "common/link/frame") \
 	X(FRAME_DATA, "frame.data", 16 * 1024 * 1024, "octets in all parts", \
 	    "manifest refused", "common/link/frame") \
+	X(REFERENCE_NAMES, "reference.names", 64, "pieces of a service", \
+	    "the rest is not asked for", "registrar/reference") \
+	X(REFERENCE_TOTAL, "reference.total", 32 * 1024 * 1024, \
+	    "octets of all pieces", "not fetched", "registrar/reference") \
 	X(BATCH, "batch.size", 128 * 1024, "octets", \
 	    "frame refused", "common/queue/batch") \
 	X(BATCH_ITEMS, "batch.items", 256, "items", \

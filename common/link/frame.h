@@ -38,7 +38,7 @@
 #define FRAME_PART	   LIMIT_FRAME_PART /* octets of reference data a DATA */
 #define FRAME_DATA_MAX	   LIMIT_FRAME_DATA /* octets of it in all */
 #define FRAME_PARTS_MAX	   (FRAME_DATA_MAX / FRAME_PART)
-#define FRAME_DATA_NAME	   80 /* of a name of reference data, with its NUL */
+#define FRAME_DATA_NAME	   65 /* of a name of reference data, with its NUL */
 
 enum frame_type {
 	FRAME_HELLO = 1,

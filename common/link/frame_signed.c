@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include "common/base/str.h"
 
 #define HELLO_ITEMS    13
 #define MANIFEST_ITEMS 9

@@ -32,7 +32,7 @@
 #include "common/base/digest.h"
 #include "common/base/post.h"
 
-#define STORE_DB_MAX	  6
+#define STORE_DB_MAX	  8
 #define STORE_KEY_MAX	  64
 #define STORE_VALUE_MAX	  (1024 * 1024)
 #define STORE_EPOCH_LEN	  16

@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "common/service/pulls.h"
+#include "common/service/reference.h"
 
 #define LIST_MAX LIMIT_SERVICE_LIST
 
@@ -232,6 +233,7 @@ get_status(struct service *s, struct https_req *q, const char *rest)
 	    (json_int_t)pulls_held(s->pulls), "sites",
 	    (json_int_t)sites_count(s->sites), "unsound", n.unsound,
 	    "read_only", ledger_read_only(s->ledger));
+	json_object_set_new(j, "reference", reference_json(s->reference));
 	if (s->trade->status != NULL)
 		s->trade->status(s, j);
 	control_json(q, 200, j);

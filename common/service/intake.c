@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/service/intake_int.h"
 #include "common/service/pulls.h"
+#include "common/service/reference.h"
 #include "common/service/standings.h"
 #include "common/service/words.h"
 
@@ -355,6 +356,20 @@ take_ping(struct service *s, struct wire_req *req, const struct frame *f)
 	intake_ping(req, f->tag);
 }
 
+static void
+take_ask(struct service *s, struct wire_req *req, const struct frame *f)
+{
+	struct buf out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	if (intake_check_site(req, f->u.ask.site, &e) == -1) {
+		intake_nack(req, f->tag, "link.ask-refused", LOG_WARN, &e);
+		return;
+	}
+	reference_answer(s->reference, f, &out);
+	wire_reply(req, buf_bytes(&out));
+}
+
 /* ---- any frame --------------------------------------------------------- */
 
 /* Deny by default: a type without a row is refused. */
@@ -365,6 +380,7 @@ static void (*const takers[FRAME_TYPE__MAX])(
 	[FRAME_PULL] = take_pull,
 	[FRAME_GOT] = take_got,
 	[FRAME_PING] = take_ping,
+	[FRAME_ASK] = take_ask,
 	[FRAME_EVIDENCE] = intake_evidence,
 };
 

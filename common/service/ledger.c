@@ -13,6 +13,7 @@ static const char *const databases[DB__MAX + 1] = {
 	[DB_BATCH] = "batch",
 	[DB_SITE] = "site",
 	[DB_AUDIT] = "audit",
+	[DB_REFERENCE] = "reference",
 	[DB__MAX] = NULL,
 };
 _Static_assert(DB__MAX <= STORE_DB_MAX, "a store has fewer databases");

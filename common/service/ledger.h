@@ -442,6 +442,25 @@ struct ledger_prune {
 bool ledger_prune(
     struct ledger *l, struct ledger_prune *x, ledger_done done, struct post to);
 
+/* A piece of reference data as it was last published (reference.h). */
+struct ledger_reference {
+	uint64_t version;
+	uint64_t made, until; /* seconds; until as it was asked for */
+	struct digest digest;
+};
+/* 1 found, 0 absent, -1. */
+int ledger_reference(struct ledger *l, const char *name,
+    struct ledger_reference *ret, struct err *e) WARN_UNUSED;
+/* Audited ("published"). */
+struct ledger_refer {
+	const char *name; /* at most 64 octets */
+	struct ledger_reference is;
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_refer(
+    struct ledger *l, struct ledger_refer *x, ledger_done done, struct post to);
+
 /* Writes down that it is at least this late, for the next start, if that is
  * news of an hour.  Only what a disciplined clock says. */
 void ledger_floor(struct ledger *l, uint64_t seconds);

@@ -10,6 +10,7 @@
 #include "common/service/intake.h"
 #include "common/service/keeper.h"
 #include "common/service/pulls.h"
+#include "common/service/reference.h"
 #include "common/service/standings.h"
 #include "common/sys/daemon.h"
 
@@ -157,6 +158,7 @@ service_open(struct service *s, struct err *e)
 	s->standings = standings_new();
 	s->pulls = pulls_new(s);
 	s->keeper = keeper_new(s);
+	s->reference = reference_new(s);
 	return loop_signal(s->loop, SIGHUP, on_hangup, s, e);
 }
 
@@ -227,6 +229,7 @@ service_close(struct service *s)
 	https_close(STEAL(s->control));
 	ledger_close(STEAL(s->ledger));
 	keeper_free(STEAL(s->keeper));
+	reference_free(STEAL(s->reference));
 	standings_free(STEAL(s->standings));
 }
 

@@ -16,6 +16,7 @@
 
 struct pulls;
 struct keeper;
+struct reference;
 struct standings;
 struct service;
 
@@ -101,6 +102,7 @@ struct service {
 	struct standings *standings;
 	struct pulls *pulls;
 	struct keeper *keeper;
+	struct reference *reference;
 	struct wire_server *wire;
 	struct https *control;
 	uint64_t started; /* monotonic milliseconds */
