@@ -15,6 +15,7 @@ enum ledger_db {
 	DB_BATCH,  /* site 0 epoch seq: batch, signature, cases answered */
 	DB_SITE,   /* site: epoch; site 0 epoch: how far */
 	DB_AUDIT,
+	DB_REFERENCE, /* name: version, digest */
 	DB__MAX
 };
 
