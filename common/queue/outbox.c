@@ -14,6 +14,7 @@ static const char *const databases[] = {
 	[DB_ROW] = "row",
 	[DB_TX] = "tx",
 	[DB_AUDIT] = "audit",
+	[DB_REFERENCE] = "reference",
 	NULL,
 };
 

@@ -443,4 +443,25 @@ typedef void (*outbox_watch_fn)(
 void outbox_watch(
     struct outbox *o, outbox_watch_fn fn, void *arg, struct post to);
 
+/*
+ * A piece of reference data of a service, verified by the caller, in place of
+ * what there is under this name; all of it in one commit.  No octets: it is
+ * given up.  Borrowed until done.
+ */
+#define OUTBOX_REFERENCE_NAME 65 /* octets of its name, with the NUL */
+struct outbox_reference {
+	const char *service, *name;
+	struct bytes manifest, sig; /* at most 1024 octets each */
+	struct bytes octets;	    /* at most 16 MiB */
+	void *user;
+};
+void outbox_reference(struct outbox *o, struct outbox_reference *x,
+    void (*done)(struct outbox_reference *x, const struct err *e),
+    struct post to);
+/* All that is there, at start; borrowed by fn.  Rows that are damaged are
+ * missing in it: who uses it verifies it anew. */
+int outbox_references(struct outbox *o,
+    void (*fn)(const struct outbox_reference *x, void *arg), void *arg,
+    struct err *e) WARN_UNUSED;
+
 #endif

@@ -12,6 +12,7 @@
  *  outbox_own.c      entries on our own account: withdraw, audit
  *  outbox_batch.c    a service's word
  *  outbox_prune.c    what ended long ago
+ *  outbox_reference.c  what services want known while the link is down
  *  outbox_renew.c    suspension, and a new beginning
  *  outbox_trail.c    the last audit records' hashes
  *  outbox_index.c    what is kept in memory: slots, and how they change
@@ -26,7 +27,7 @@
 #include <stdatomic.h>
 #include "common/queue/outbox.h"
 
-enum outbox_db { DB_ROW, DB_TX, DB_AUDIT };
+enum outbox_db { DB_ROW, DB_TX, DB_AUDIT, DB_REFERENCE };
 
 #define OUTBOX_VERSION 2 /* of rows and words; 1: outbox_upgrade.c */
 #define WATCHERS_MAX   16
