@@ -6,18 +6,10 @@
 #include "common/pki/cmp.h"
 #include "registrar/prefetch.h"
 
-/* The device's own certificate must be what it showed to TLS (DECISIONS 14):
- * a captured request is worth nothing on another device's connection. */
 static int
-admit_same_device(const struct admit *a, struct err *e)
+not_authorized(struct err *e, const char *why)
 {
-	if (a->tls_client == NULL)
-		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
-		    "no TLS client certificate was shown");
-	if (X509_cmp(a->tls_client, a->signer) != 0)
-		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
-		    "TLS client and signer of the request differ");
-	return 0;
+	return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED, "%s", why);
 }
 
 static STACK_OF(X509) * admit_untrusted(const struct admit *a)
@@ -31,34 +23,160 @@ static STACK_OF(X509) * admit_untrusted(const struct admit *a)
 	return all;
 }
 
+/* The registrars and services of our domain are no devices of it. */
 static int
-admit_chain(const struct registrar *r, struct admit *a, struct err *e)
+chain_domain(const struct registrar *r, X509 *x,
+    const STACK_OF(X509) * untrusted, struct err *e)
+{
+	const char *anchor;
+	char name[33];
+	struct err none = ERR_INIT;
+
+	if (trust_check(r->domain, x, untrusted, clock_judge_time(), &anchor,
+		NULL, e) == -1)
+		return -1;
+	if (cert_has_cmcra(x) || cert_site(x, name, &none) == 0 ||
+	    cert_service(x, name, &none) == 0)
+		return not_authorized(
+		    e, "the certificate is of the domain's own, no device's");
+	return 0;
+}
+
+static int
+chain_to(const struct registrar *r, bool domain, const struct admit *a, X509 *x,
+    const char **ret_vendor, struct err *e)
 {
 	STACK_OF(X509) *untrusted = admit_untrusted(a);
-	int rc = trust_check(r->vendors, a->signer, untrusted,
-	    clock_judge_time(), &a->vendor, NULL, e);
+	int rc;
 
+	*ret_vendor = "";
+	rc = domain ? chain_domain(r, x, untrusted, e)
+		    : trust_check(r->vendors, x, untrusted, clock_judge_time(),
+			  ret_vendor, NULL, e);
 	sk_X509_free(untrusted);
 	return rc;
 }
 
+/* A certificate that is believed, but not for this, is told so. */
+static int
+admit_chain(const struct registrar *r, struct admit *a, struct err *e)
+{
+	struct err other = ERR_INIT;
+
+	a->ldevid = a->as == ADMIT_LDEVID;
+	if (chain_to(r, a->ldevid, a, a->signer, &a->vendor, e) == 0)
+		return 0;
+	if (a->kind != ENTRY_CMP ||
+	    chain_to(r, !a->ldevid, a, a->signer, &a->vendor, &other) == -1)
+		return -1;
+	a->ldevid = !a->ldevid;
+	if (a->as == ADMIT_EITHER)
+		return 0;
+	return not_authorized(e,
+	    a->ldevid ? "signed with a certificate of this domain, a "
+			"manufacturer's is asked for"
+		      : "signed with a manufacturer's certificate, one of "
+			"this domain is asked for");
+}
+
+/* ---- who is at the other end ------------------------------------------- */
+
+static bool
+admit_is_client(const struct admit *a)
+{
+	return X509_cmp(a->tls_client, a->signer) == 0;
+}
+
+/* An IDevID that came here before. */
+static bool
+known_here(const struct registrar *r, const struct admit *a, X509 *idevid)
+{
+	const struct {
+		enum entry_kind kind;
+		const char *profile;
+	} as[] = { { ENTRY_CMP, a->profile }, { ENTRY_CMP, "" },
+		{ ENTRY_VOUCHER, "" } };
+	struct outbox_entry en;
+	struct err e = ERR_INIT;
+	int found = 0;
+
+	for (size_t i = 0; i < NELEMS(as) && found != 1; i++) {
+		struct digest device = cert_device(idevid, as[i].profile);
+
+		found = outbox_newest(r->outbox, as[i].kind, &device, &en, &e);
+	}
+	return found == 1;
+}
+
+/* DESIGN section 9: IDevID and LDevID of one device. */
+static int
+admit_sibling(const struct registrar *r, const struct admit *a, struct err *e)
+{
+	X509 *idevid = a->ldevid ? a->tls_client : a->signer;
+	char serial[CERT_TEXT_MAX];
+	const char *vendor;
+	struct err why = ERR_INIT;
+
+	if (a->through || admit_is_client(a))
+		return 0;
+	if (cert_subject_serial(a->tls_client, serial, &why) == -1 ||
+	    strcmp(serial, a->serial) != 0 ||
+	    chain_to(r, !a->ldevid, a, a->tls_client, &vendor, &why) == -1 ||
+	    !known_here(r, a, idevid))
+		return not_authorized(
+		    e, "TLS client and signer of the request differ");
+	return denylist_check(r->denied, a->tls_client, e);
+}
+
+/*
+ * The device's own certificate must be what it showed to TLS (DECISIONS 14):
+ * a captured request is worth nothing on another device's connection.  What
+ * can be told at once is told before chains are built.
+ */
+static int
+admit_client(const struct admit *a, struct err *e)
+{
+	char serial[CERT_TEXT_MAX], other[CERT_TEXT_MAX];
+	struct err why = ERR_INIT;
+
+	if (a->tls_client == NULL)
+		return not_authorized(e, "no TLS client certificate was shown");
+	if (a->through || admit_is_client(a))
+		return 0;
+	if (a->kind != ENTRY_CMP ||
+	    cert_subject_serial(a->tls_client, other, &why) == -1 ||
+	    cert_subject_serial(a->signer, serial, &why) == -1 ||
+	    strcmp(serial, other) != 0)
+		return not_authorized(
+		    e, "TLS client and signer of the request differ");
+	return 0;
+}
+
+/* ---- what is known of it ----------------------------------------------- */
+
 static void
 admit_facts(struct admit *a)
 {
+	static const char *const names[][3] = {
+		{ "idevid.issuer", "idevid.serial", "idevid.subject-serial" },
+		{ "ldevid.issuer", "ldevid.serial", "ldevid.subject-serial" },
+	};
 	char text[FACT_VALUE_MAX], hex[2 * DIGEST_LEN + 1];
 	struct digest spki = spki_digest(X509_get0_pubkey(a->signer));
 	struct facts *f = &a->facts;
 
-	facts_set(f, "idevid.issuer", FACT_REGISTRAR,
+	facts_set(f, names[a->ldevid][0], FACT_REGISTRAR,
 	    cert_issuer_text(a->signer, text, sizeof(text)));
-	facts_set(f, "idevid.serial", FACT_REGISTRAR,
+	facts_set(f, names[a->ldevid][1], FACT_REGISTRAR,
 	    cert_serial_hex(a->signer, text, sizeof(text)));
-	facts_set(f, "idevid.subject-serial", FACT_REGISTRAR, a->serial);
-	facts_set(f, "vendor", FACT_REGISTRAR, a->vendor);
+	facts_set(f, names[a->ldevid][2], FACT_REGISTRAR, a->serial);
+	if (!a->ldevid)
+		facts_set(f, "vendor", FACT_REGISTRAR, a->vendor);
 	facts_set(f, "signer.spki", FACT_REGISTRAR,
 	    hex_format(hex, spki.b, DIGEST_LEN));
 	facts_set(f, "profile", FACT_REGISTRAR, a->profile);
-	facts_set(f, "tls.same-signer", FACT_REGISTRAR, "true");
+	facts_set(f, "tls.same-signer", FACT_REGISTRAR,
+	    admit_is_client(a) ? "true" : "false");
 	facts_set(f, "time.quality", FACT_REGISTRAR,
 	    clock_quality_name(clock_now().quality));
 }
@@ -108,25 +226,34 @@ admit_voucher(const struct registrar *r, const struct admit *a, struct err *e)
 	    "no voucher was delivered to this device");
 }
 
+static int
+admit_purpose(const struct admit *a, struct err *e)
+{
+	if (cert_is_ca(a->signer))
+		return not_authorized(e, "the signer is a CA, not a device");
+	if (!cert_may_be_client(a->signer))
+		return not_authorized(e,
+		    "RFC 5280 4.2.1.12: extendedKeyUsage without clientAuth");
+	return 0;
+}
+
 int
 admit_check(const struct registrar *r, struct admit *a, struct err *e)
 {
-	if (admit_same_device(a, e) == -1 || admit_chain(r, a, e) == -1 ||
-	    denylist_check(r->denied, a->signer, e) == -1)
+	if (admit_client(a, e) == -1 || admit_chain(r, a, e) == -1 ||
+	    denylist_check(r->denied, a->signer, e) == -1 ||
+	    admit_purpose(a, e) == -1)
 		return -1;
-	if (cert_is_ca(a->signer))
-		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
-		    "the signer is a CA, not a device");
-	if (!cert_may_be_client(a->signer))
-		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
-		    "RFC 5280 4.2.1.12: extendedKeyUsage without clientAuth");
-	/* RFC 8995 2.3.1: the IDevID's subject names the device. */
+	/* RFC 8995 2.3.1: the IDevID's subject names the device, and the
+	 * LDevID's after it. */
 	if (cert_subject_serial(a->signer, a->serial, e) == -1) {
 		e->kind = ERR_POLICY;
 		e->fail = CMP_NOT_AUTHORIZED;
 		return -1;
 	}
-	if (a->kind == ENTRY_CMP && admit_voucher(r, a, e) == -1)
+	if (admit_sibling(r, a, e) == -1)
+		return -1;
+	if (a->kind == ENTRY_CMP && !a->ldevid && admit_voucher(r, a, e) == -1)
 		return -1;
 	admit_facts(a);
 	return 0;

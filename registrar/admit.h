@@ -9,24 +9,38 @@
 #include "common/queue/entry.h"
 #include "registrar/registrar.h"
 
+/* Whose signature is asked for (RFC 9483 4.1, DESIGN section 9). */
+enum admit_as {
+	ADMIT_IDEVID, /* of a maker that is configured */
+	ADMIT_LDEVID, /* of our domain: a device that has enrolled */
+	ADMIT_EITHER
+};
+
 struct admit {
 	/* in */
 	enum entry_kind kind;
+	enum admit_as as;		 /* EITHER and LDEVID: kind cmp */
+	bool through;			 /* the peer is a configured LRA */
 	X509 *signer;			 /* its signature on the object held */
 	const STACK_OF(X509) * sent;	 /* what came with it; may be NULL */
 	const STACK_OF(X509) * tls_sent; /* and in the handshake; may be NULL */
 	X509 *tls_client;		 /* NULL: none was shown */
 	const char *profile;
 	/* out */
-	const char *vendor; /* name of the anchor, borrowed */
-	char serial[128];   /* the IDevID's subject serialNumber */
+	bool ldevid;	    /* the signer is of our domain */
+	const char *vendor; /* name of the anchor, borrowed; "": ldevid */
+	char serial[128];   /* the signer's subject serialNumber */
 	struct facts facts;
 };
 
 /*
- * Chains to a trusted vendor, is the TLS client, is on no deny list, names its
- * device; for CMP, no voucher was refused to it.  ERR_TRUST (signerNotTrusted) or ERR_POLICY (notAuthorized) with the
- * reason; fills vendor, serial and facts on success.
+ * Chains to a trusted vendor, or to the domain as a device's, as `as` says; is
+ * on no deny list; names its device; for CMP by an IDevID, no voucher was
+ * refused to it.  It is the TLS client, or the other certificate of that device
+ * is: IDevID and LDevID of one serialNumber, and the IDevID asked here before;
+ * or the peer is an LRA.  ERR_TRUST (signerNotTrusted) or ERR_POLICY
+ * (notAuthorized) with the reason; fills ldevid, vendor, serial and facts on
+ * success.
  */
 int admit_check(
     const struct registrar *r, struct admit *a, struct err *e) WARN_UNUSED;

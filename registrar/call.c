@@ -17,11 +17,12 @@ call_free(struct call *c)
 
 /* Who speaks, and may they: before any body is looked at. */
 static int
-call_admit(struct call *c, struct err *e)
+call_admit(struct call *c, enum admit_as as, struct err *e)
 {
 	struct admit *a = &c->admit;
 
 	a->kind = ENTRY_CMP;
+	a->as = as;
 	a->tls_client = https_peer_cert(c->q);
 	a->tls_sent = https_peer_chain(c->q);
 	a->sent = cmp_extra_certs(c->m);
@@ -139,7 +140,8 @@ call_store(struct call *c, struct err *e)
 		return -1;
 	a->kind = ENTRY_CMP;
 	a->row = c->row;
-	a->initial = true;
+	/* What an enrolled device asks for ends nothing else of its. */
+	a->initial = !c->admit.ldevid && cmp_body(c->m) != CMP_GENM;
 	a->device = cert_device(c->admit.signer, c->profile);
 	a->bytes = cmp_der(c->m);
 	a->wrapped = buf_bytes(&c->wrapped);
@@ -154,19 +156,13 @@ call_store(struct call *c, struct err *e)
 	return 0;
 }
 
-/* ir, p10cr */
-static void
-call_request(struct call *c)
+void
+call_enter(struct call *c)
 {
 	struct err e = ERR_INIT;
 	struct digest digest = digest_of(cmp_der(c->m).p, cmp_der(c->m).len);
-	int found;
+	int found = outbox_find(c->r->outbox, &c->row, &c->entry, &e);
 
-	if (cmp_read_request(c->m, &c->want, &e) == -1) {
-		call_rejection(c, &e);
-		return;
-	}
-	found = outbox_find(c->r->outbox, &c->row, &c->entry, &e);
 	if (found == 1 && digest_eq(&c->entry.digest, &digest)) {
 		call_hold(c, &c->row, call_by_state);
 		return;
@@ -176,6 +172,17 @@ call_request(struct call *c)
 		    "transactionID is in use by another request");
 	if (found != 0 || call_store(c, &e) == -1)
 		call_error(c, &e);
+}
+
+void
+call_request(struct call *c)
+{
+	struct err e = ERR_INIT;
+
+	if (cmp_read_request(c->m, &c->want, &e) == -1)
+		call_rejection(c, &e);
+	else
+		call_enter(c);
 }
 
 /* RFC 9483 4.4: answered from what is stored; writes nothing. */
@@ -230,16 +237,22 @@ call_device_error(struct call *c)
 
 static const struct {
 	enum cmp_body body;
+	enum admit_as as; /* later messages: by whom the first one was */
 	void (*handle)(struct call *c);
 } handlers[] = {
-	{ CMP_IR, call_request },
-	{ CMP_P10CR, call_request },
-	{ CMP_POLLREQ, call_poll },
-	{ CMP_CERTCONF, call_certconf },
-	{ CMP_ERROR, call_device_error },
+	{ CMP_IR, ADMIT_IDEVID, call_request },
+	{ CMP_CR, ADMIT_LDEVID, call_request },
+	{ CMP_P10CR, ADMIT_IDEVID, call_request },
+	{ CMP_KUR, ADMIT_LDEVID, call_renew },
+	{ CMP_RR, ADMIT_LDEVID, call_revoke },
+	/* A template is of use before there is an LDevID. */
+	{ CMP_GENM, ADMIT_EITHER, call_info },
+	{ CMP_POLLREQ, ADMIT_EITHER, call_poll },
+	{ CMP_CERTCONF, ADMIT_EITHER, call_certconf },
+	{ CMP_ERROR, ADMIT_EITHER, call_device_error },
 };
 
-static void
+void
 call_dispatch(struct call *c)
 {
 	struct err e = ERR_INIT;
@@ -249,7 +262,8 @@ call_dispatch(struct call *c)
 		if (handlers[i].body != body)
 			continue;
 		if (cmp_check_header(c->m, &e) == -1 ||
-		    call_profile(c, &e) == -1 || call_admit(c, &e) == -1)
+		    call_profile(c, &e) == -1 ||
+		    call_admit(c, handlers[i].as, &e) == -1)
 			call_error(c, &e);
 		else
 			handlers[i].handle(c);

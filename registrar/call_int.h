@@ -18,7 +18,7 @@ struct call {
 	struct digest spki;
 	struct digest row; /* of the transaction's step 0 */
 	struct outbox_entry entry;
-	struct cmp_request want; /* ir, p10cr */
+	struct cmp_request want; /* ir, cr, kur, p10cr */
 	struct buf wrapped;	 /* nested, while it is being stored */
 	struct outbox_accept accept;
 	struct hold hold;
@@ -27,14 +27,16 @@ struct call {
 };
 
 /* How a final went out, kept as the carrier of its delivery: decides who owes
- * the pkiConf (RFC 9483 4.1.1: same credentials as the first response). */
-#define CALL_RELAYED	 "relayed"
-#define CALL_REPROTECTED "re-protected"
+ * the pkiConf (RFC 9483 4.1.1: same credentials as the first response, which
+ * was our waiting if it went out late). */
+#define CALL_RELAYED	  "relayed"
+#define CALL_RELAYED_LATE "relayed after polling"
+#define CALL_REPROTECTED  "re-protected"
 
 /* ---- call_reply.c: each of these ends the call ---- */
 
 /* What stood in `e`, as CMP error (RFC 9483 3.6.2: header, protection, type)
- * or, for a fault in the body of ir or p10cr, as ip/cp(rejection). */
+ * or, for a fault in the body of a request, as ip, cp, kup, rp (rejection). */
 void call_error(struct call *c, const struct err *e);
 void call_rejection(struct call *c, const struct err *e);
 /* outbox_accept refused it: 503 with one plain line if it may be taken later
@@ -44,6 +46,8 @@ void call_not_stored(struct call *c, const struct err *e);
 void call_unreadable(struct call *c, const struct err *e);
 void call_waiting(struct call *c);
 void call_pollrep(struct call *c, long id);
+/* A body of ours that ends the conversation. */
+void call_answer(struct call *c, struct bytes body);
 void call_pkiconf(struct call *c);
 /* The stored answer of c->entry: relayed, or under our protection. */
 void call_final(struct call *c);
@@ -55,6 +59,13 @@ void call_ended(struct call *c);
 
 /* ---- call.c ---- */
 
+/* By its body: header, profile and admission, then who handles it. */
+void call_dispatch(struct call *c);
+/* A request whose body holds: stored, or found, held, and told what is known.
+ * call_request: ir, cr and p10cr, whose body is looked at first. */
+void call_enter(struct call *c);
+void call_request(struct call *c);
+
 /* Waits for row up to the hold time, then done(c) with c->entry read anew
  * under that row; at once if no answer can come. */
 void call_hold(
@@ -62,6 +73,13 @@ void call_hold(
 
 /* ---- call_confirm.c ---- */
 void call_certconf(struct call *c);
+
+/* ---- call_renew.c, call_revoke.c: kur, rr ---- */
+void call_renew(struct call *c);
+void call_revoke(struct call *c);
+
+/* ---- call_info.c: genm ---- */
+void call_info(struct call *c);
 
 void call_free(struct call *c);
 

@@ -158,12 +158,18 @@ call_pollrep(struct call *c, long id)
 }
 
 void
+call_answer(struct call *c, struct bytes body)
+{
+	call_send(c, body, false, false);
+}
+
+void
 call_pkiconf(struct call *c)
 {
 	struct buf body AUTO_BUF = { 0 };
 
 	cmp_body_pkiconf(&body);
-	call_send(c, buf_bytes(&body), false, false);
+	call_answer(c, buf_bytes(&body));
 }
 
 /* ---- the final response ---------------------------------------------- */
@@ -231,7 +237,9 @@ delivery_new(const struct call *c, bool implicit, bool relayed)
 		.ids = { c->entry.id },
 		.n = 1,
 		.who = "registrar",
-		.carrier = relayed ? CALL_RELAYED : CALL_REPROTECTED,
+		.carrier = !relayed		    ? CALL_REPROTECTED
+		    : cmp_body(c->m) == CMP_POLLREQ ? CALL_RELAYED_LATE
+						    : CALL_RELAYED,
 		.user = d };
 	return d;
 }
@@ -257,6 +265,17 @@ call_final_octets(struct call *c, const struct cmp_msg *ans, bool *ret_relayed,
 	    now.quality == CLOCK_SYNC ? now.time : 0, c->r->signer, out, e);
 }
 
+/* Whether the device has nothing more to say (RFC 9483 4.1.1): what issues a
+ * certificate is confirmed, unless the answer says that it need not be. */
+static bool
+final_closes(const struct call *c, const struct cmp_msg *ans)
+{
+	enum cmp_body b = cmp_body(ans);
+
+	return (b != CMP_IP && b != CMP_CP && b != CMP_KUP) ||
+	    cmp_implicit_confirm(ans) || c->entry.answer_code == BATCH_REFUSED;
+}
+
 void
 call_final(struct call *c)
 {
@@ -273,9 +292,7 @@ call_final(struct call *c)
 		call_error(c, &e);
 		return;
 	}
-	d = delivery_new(c,
-	    cmp_implicit_confirm(ans) || c->entry.answer_code == BATCH_REFUSED,
-	    relayed);
+	d = delivery_new(c, final_closes(c, ans), relayed);
 	call_send_octets(c, buf_bytes(&out), false, delivery_flushed, d);
 }
 

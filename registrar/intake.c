@@ -143,8 +143,7 @@ take_check_content(const struct registrar *r, const struct service *v,
 		    e, ERR_INPUT, "answer: to a %s", entry_kind_name(en->kind));
 	}
 	if (outbox_octets(r->outbox, en->id, &x, e) == 0)
-		rc =
-		    verify_cmp_answer(r, v, en, buf_bytes(&x.bytes), answer, e);
+		rc = verify_cmp_answer(r, v, buf_bytes(&x.bytes), answer, e);
 	outbox_octets_done(&x);
 	return rc;
 }

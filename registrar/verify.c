@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "common/base/cbor.h"
+#include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
 
@@ -96,10 +97,91 @@ out:
 	return rc;
 }
 
+static int
+verify_revoked(const struct registrar *r, const struct cmp_msg *req,
+    const struct cmp_msg *ans, struct err *e)
+{
+	struct cmp_response got = { 0 };
+
+	(void)r, (void)req;
+	if (cmp_read_rp(ans, &got, e) == -1)
+		return -1;
+	if (got.status == CMP_WAITING)
+		return err_set(e, ERR_INPUT, "answer: rp(waiting)");
+	return 0;
+}
+
+/* RFC 9483 4.3: of the type that answers what was asked. */
+static int
+verify_told(const struct registrar *r, const struct cmp_msg *req,
+    const struct cmp_msg *ans, struct err *e)
+{
+	struct cmp_info asked, told;
+
+	(void)r;
+	if (cmp_read_info(req, &asked, e) == -1 ||
+	    cmp_read_info(ans, &told, e) == -1)
+		return -1;
+	if (told.type != cmp_info_answer(asked.type))
+		return err_set(e, ERR_INPUT, "answer: id-it %d to id-it %d",
+		    (int)told.type, (int)asked.type);
+	return 0;
+}
+
+/* A service that waits is no answer: the device would wait for us. */
+static int
+verify_error(const struct cmp_msg *ans, struct err *e)
+{
+	struct cmp_response got = { 0 };
+	enum cmp_status status;
+
+	if (cmp_read_error(ans, &got, e) == -1)
+		return -1;
+	status = got.status;
+	cmp_response_done(&got);
+	if (status != CMP_REJECTION)
+		return err_set(
+		    e, ERR_INPUT, "answer: error with status %d", (int)status);
+	return 0;
+}
+
+static const struct {
+	enum cmp_body answer;
+	int (*check)(const struct registrar *r, const struct cmp_msg *req,
+	    const struct cmp_msg *ans, struct err *e);
+} answers[] = {
+	{ CMP_IP, verify_issued },
+	{ CMP_CP, verify_issued },
+	{ CMP_KUP, verify_issued },
+	{ CMP_RP, verify_revoked },
+	{ CMP_GENP, verify_told },
+	{ CMP_PKICONF, NULL },
+};
+
+/* The body is one that may answer this request, and says what it may. */
+static int
+verify_body(const struct registrar *r, const struct cmp_msg *req,
+    const struct cmp_msg *ans, struct err *e)
+{
+	enum cmp_body b = cmp_body(ans);
+
+	if (b == CMP_ERROR)
+		return verify_error(ans, e);
+	for (size_t i = 0; i < NELEMS(answers); i++) {
+		if (answers[i].answer != b ||
+		    cmp_response_to(cmp_body(req)) != b)
+			continue;
+		return answers[i].check == NULL
+		    ? 0
+		    : answers[i].check(r, req, ans, e);
+	}
+	return err_set(e, ERR_INPUT, "answer: %s to %s", cmp_body_name(b),
+	    cmp_body_name(cmp_body(req)));
+}
+
 int
 verify_cmp_answer(const struct registrar *r, const struct service *s,
-    const struct outbox_entry *en, struct bytes request, struct bytes answer,
-    struct err *e)
+    struct bytes request, struct bytes answer, struct err *e)
 {
 	AUTO(cmp_msg) req = NULL;
 	AUTO(cmp_msg) ans = NULL;
@@ -109,17 +191,7 @@ verify_cmp_answer(const struct registrar *r, const struct service *s,
 	    verify_protection(r, s, ans, e) == -1 ||
 	    verify_belongs(req, ans, e) == -1)
 		return -1;
-	if (cmp_body(ans) == CMP_ERROR)
-		return 0;
-	if (en->step > 0)
-		return cmp_body(ans) == CMP_PKICONF
-		    ? 0
-		    : err_set(e, ERR_INPUT, "answer: %s to a certConf",
-			  cmp_body_name(cmp_body(ans)));
-	if (cmp_body(ans) != cmp_response_to(cmp_body(req)))
-		return err_set(e, ERR_INPUT, "answer: %s to %s",
-		    cmp_body_name(cmp_body(ans)), cmp_body_name(cmp_body(req)));
-	return verify_issued(r, req, ans, e);
+	return verify_body(r, req, ans, e);
 }
 
 int

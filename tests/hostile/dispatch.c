@@ -157,6 +157,12 @@ static const struct spoken {
 } spoken[] = {
 	{ CMP_IR, "ip waiting", true },
 	{ CMP_P10CR, "cp waiting", true },
+	/* For who has a certificate of the domain. */
+	{ CMP_CR, "error notAuthorized", false },
+	{ CMP_KUR, "error notAuthorized", false },
+	{ CMP_RR, "error notAuthorized", false },
+	/* Admitted; about nothing. */
+	{ CMP_GENM, "error badRequest", false },
 	/* Admitted; nothing to ask about, or to confirm, in these. */
 	{ CMP_POLLREQ, "error badRequest", false },
 	{ CMP_CERTCONF, "error badRequest", false },
@@ -530,7 +536,8 @@ setup(void **state)
 {
 	static const struct reg_want want = {
 		.limits = "device-requests: 100000, device-connections: 1000, "
-			  "nameless-requests: 100000",
+			  "nameless-requests: 100000, device-open: 0, "
+			  "device-hour: 0",
 	};
 	struct reg_lab *g;
 

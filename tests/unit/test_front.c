@@ -434,7 +434,7 @@ static void
 body_types_not_spoken_are_refused(void **state)
 {
 	static const enum cmp_body spoken[] = { CMP_IR, CMP_P10CR, CMP_POLLREQ,
-		CMP_CERTCONF, CMP_ERROR };
+		CMP_CERTCONF, CMP_ERROR, CMP_CR, CMP_KUR, CMP_RR, CMP_GENM };
 	struct reg_lab *g = *state;
 	struct lab_ask ask = { .cn = "dev" };
 	struct buf request AUTO_BUF = { 0 };
@@ -528,8 +528,8 @@ only_devices_that_may_are_heard(void **state)
 		    "serialNumber" },
 		{ "expired", expired, expired, CMP_SIGNER_NOT_TRUSTED, "" },
 		/* Nobody's LDevID asks for a first certificate. */
-		{ "of our own domain", of_domain, of_domain,
-		    CMP_SIGNER_NOT_TRUSTED, "" },
+		{ "of our own domain", of_domain, of_domain, CMP_NOT_AUTHORIZED,
+		    "a manufacturer's is asked for" },
 	};
 
 	reg_start(g, NULL);
