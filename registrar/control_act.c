@@ -53,8 +53,8 @@ AUTO_DEFINE(act, struct act, act_free);
 static void
 act_refuse(struct act *a, json_t *id, const char *why)
 {
-	json_array_append_new(
-	    a->refused, json_pack("{s:o, s:s}", "id", id, "error", why));
+	json_array_append_new(a->refused,
+	    json_pack("{s:o, s:o}", "id", id, "error", json_text(why)));
 }
 
 /* ---- why not ----------------------------------------------------------- */

@@ -104,7 +104,8 @@ prefetches_failed(
     struct prefetches *all, const char *serial, const struct err *e)
 {
 	json_array_append_new(all->failed,
-	    json_pack("{s:s, s:s}", "serial", serial, "error", e->msg));
+	    json_pack(
+		"{s:s, s:o}", "serial", serial, "error", json_text(e->msg)));
 }
 
 static void

@@ -54,6 +54,23 @@ json_parse(struct bytes text, size_t max, struct err *e)
 	return j;
 }
 
+json_t *
+json_text(const char *s)
+{
+	AUTO(char) plain = NULL;
+	json_t *j;
+
+	if (s == NULL || s[0] == '\0')
+		return json_null();
+	if ((j = json_string(s)) != NULL)
+		return j;
+	plain = xstrdup(s);
+	for (char *p = plain; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	return json_string(plain);
+}
+
 static int
 add(const char *p, size_t n, void *arg)
 {

@@ -34,8 +34,7 @@ store_report_json(const struct store_report *r)
 	    (json_int_t)r->octets, "records", (json_int_t)r->records,
 	    "audit_head", (json_int_t)r->audit.seq, "audit_hash",
 	    json_hex(r->audit.hash.b, DIGEST_LEN), "databases",
-	    json_databases(r), "trouble",
-	    r->trouble[0] != '\0' ? json_string(r->trouble) : json_null());
+	    json_databases(r), "trouble", json_text(r->trouble));
 }
 
 static json_t *
@@ -58,8 +57,7 @@ audit_record_json(const struct audit_record *r)
 	    "seq", (json_int_t)r->seq, "time", json_time(r->when.time),
 	    "quality", clock_quality_name(r->when.quality), "number",
 	    (json_int_t)r->id, "event", r->event, "who", r->who, "detail",
-	    r->detail[0] != '\0' ? json_string(r->detail) : json_null(), "hash",
-	    json_hex(r->hash.b, DIGEST_LEN), "previous",
-	    json_hex(r->previous.b, DIGEST_LEN), "text",
+	    json_text(r->detail), "hash", json_hex(r->hash.b, DIGEST_LEN),
+	    "previous", json_hex(r->previous.b, DIGEST_LEN), "text",
 	    json_hex(text.data, text.len));
 }

@@ -92,17 +92,16 @@ control_query_escape(struct buf *out, const char *text)
 			buf_printf(out, "%%%02X", (unsigned char)*text);
 }
 
-json_t *
-json_text(const char *s)
-{
-	return s == NULL || s[0] == '\0' ? json_null() : json_string(s);
-}
-
 void
 control_json(struct https_req *q, int status, json_t *j)
 {
 	struct buf out AUTO_BUF = { 0 };
 
+	/* Some value in it was none: no reason to end. */
+	if (j == NULL) {
+		https_reply_text(q, 500, "this cannot be told in JSON");
+		return;
+	}
 	json_format(&out, j);
 	json_decref(j);
 	https_reply(q,
@@ -115,6 +114,6 @@ void
 control_error(struct https_req *q, int status, const struct err *e)
 {
 	control_json(q, status,
-	    json_pack(
-		"{s:s, s:s}", "error", e->msg, "kind", err_kind_name(e->kind)));
+	    json_pack("{s:o, s:s}", "error", json_text(e->msg), "kind",
+		err_kind_name(e->kind)));
 }

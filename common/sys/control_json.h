@@ -18,10 +18,7 @@ int control_query_text(const char *query, const char *key, char *ret,
 /* Appends text so that it may stand in a query. */
 void control_query_escape(struct buf *out, const char *text);
 
-/* Owned by the caller; null for NULL or "". */
-json_t *json_text(const char *s);
-
-/* Ends the request; takes j. */
+/* Ends the request; takes j; 500 if that is NULL: a value in it was none. */
 void control_json(struct https_req *q, int status, json_t *j);
 /* The same with {"error": ..., "kind": ...} */
 void control_error(struct https_req *q, int status, const struct err *e);

@@ -96,6 +96,33 @@ format_appends(void **state)
 	assert_string_equal(buf_cstr(&b), ">\"a\\\"\\n\"\n");
 }
 
+/* Of what peers said, or was cut, everything can be told. */
+static void
+any_text_is_told(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ NULL, "null\n" },
+		{ "", "null\n" },
+		{ "a\nb", "\"a\\nb\"\n" },
+		{ "\xc3\xa4", "\"\xc3\xa4\"\n" },
+		{ "\xc3", "\"?\"\n" },
+		{ "a\xff\xc3\xa4 b", "\"a??? b\"\n" },
+		{ "\xed\xa0\x80", "\"???\"\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		AUTO(json_t) j = json_text(cases[i].text);
+		struct buf got AUTO_BUF = { 0 };
+
+		assert_non_null(j);
+		json_format(&got, j);
+		assert_string_equal(buf_cstr(&got), cases[i].want);
+	}
+}
+
 int
 main(void)
 {
@@ -103,6 +130,7 @@ main(void)
 		cmocka_unit_test(text_is_checked),
 		cmocka_unit_test(size_is_limited),
 		cmocka_unit_test(format_appends),
+		cmocka_unit_test(any_text_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

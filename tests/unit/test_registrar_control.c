@@ -226,7 +226,7 @@ other_paths_and_methods_are_not_served(void **state)
 {
 	static const char *const nowhere[] = { "/", "/v1", "/v1/", "/v2/status",
 		"/v1/statusx", "/v1/status/", "/v1/metrics/x", "/v1/audits",
-		"/v1/vouchers", REG_CMP };
+		"/v1/vouchers", "/v1/queue/%ff", "/v1/voucher/%c3", REG_CMP };
 	static const struct {
 		const char *method, *path, *want;
 	} cases[] = {
