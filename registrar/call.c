@@ -23,6 +23,7 @@ call_admit(struct call *c, enum admit_as as, struct err *e)
 
 	a->kind = ENTRY_CMP;
 	a->as = as;
+	a->through = call_from_lra(c);
 	a->tls_client = https_peer_cert(c->q);
 	a->tls_sent = https_peer_chain(c->q);
 	a->sent = cmp_extra_certs(c->m);
@@ -30,8 +31,8 @@ call_admit(struct call *c, enum admit_as as, struct err *e)
 	if (a->tls_client == NULL)
 		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
 		    "no TLS client certificate was shown");
-	if ((a->signer = cmp_find_signer(c->m, a->tls_client, e)) == NULL ||
-	    admit_check(c->r, a, e) == -1 ||
+	a->signer = cmp_find_signer(c->m, a->through ? NULL : a->tls_client, e);
+	if (a->signer == NULL || admit_check(c->r, a, e) == -1 ||
 	    cmp_verify(c->m, a->signer, e) == -1)
 		return -1;
 	c->spki = spki_digest(X509_get0_pubkey(a->signer));
@@ -185,31 +186,44 @@ call_request(struct call *c)
 		call_enter(c);
 }
 
+/*
+ * What is polled for: the request, or the certConf after it.  The nonce that
+ * the poll answers is bound to the row of one of them.
+ */
+static int
+poll_find(struct call *c, struct err *e)
+{
+	const uint8_t *key = outbox_nonce_key(c->r->outbox);
+	struct bytes nonce = cmp_recip_nonce(c->m);
+	struct outbox_entry conf;
+	int found = outbox_find(c->r->outbox, &c->row, &c->entry, e);
+
+	if (found == -1)
+		return -1;
+	if (found == 0)
+		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
+		    "no transaction of this device has this transactionID");
+	if (nonce_check(key, &c->row, nonce))
+		return 0;
+	if (!call_confirm_find(c, &conf) || !nonce_check(key, &conf.row, nonce))
+		return err_fail(e, ERR_INPUT, CMP_BAD_RECIPIENT_NONCE,
+		    "recipNonce is none of ours in this transaction");
+	c->entry = conf;
+	c->row = conf.row;
+	return 0;
+}
+
 /* RFC 9483 4.4: answered from what is stored; writes nothing. */
 static void
 call_poll(struct call *c)
 {
 	struct err e = ERR_INIT;
 	long id;
-	int found;
 
-	if (cmp_read_pollreq(c->m, &id, &e) == -1) {
+	if (cmp_read_pollreq(c->m, &id, &e) == -1 || poll_find(c, &e) == -1)
 		call_error(c, &e);
-		return;
-	}
-	found = outbox_find(c->r->outbox, &c->row, &c->entry, &e);
-	if (found == 0)
-		err_fail(&e, ERR_INPUT, CMP_BAD_REQUEST,
-		    "no transaction of this device has this transactionID");
-	else if (found == 1 &&
-	    !nonce_check(outbox_nonce_key(c->r->outbox), &c->row,
-		cmp_recip_nonce(c->m))) {
-		err_fail(&e, ERR_INPUT, CMP_BAD_RECIPIENT_NONCE,
-		    "recipNonce is none of ours in this transaction");
-		found = -1;
-	}
-	if (found != 1)
-		call_error(c, &e);
+	else if (c->entry.step > 0)
+		call_confirm_poll(c, id);
 	else if (registrar_deliverable(&c->entry))
 		call_final(c);
 	else if (entry_terminal(c->entry.state))
@@ -258,6 +272,10 @@ call_dispatch(struct call *c)
 	struct err e = ERR_INIT;
 	enum cmp_body body = cmp_body(c->m);
 
+	if (body == CMP_NESTED) {
+		call_nested(c);
+		return;
+	}
 	for (size_t i = 0; i < NELEMS(handlers); i++) {
 		if (handlers[i].body != body)
 			continue;

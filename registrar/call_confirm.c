@@ -1,7 +1,9 @@
 /*
  * certConf (RFC 9483 4.1.1, DECISIONS 15): an entry of its own, committed in
- * the transaction that moves its parent to confirmed, then pkiConf: ours after
- * a waiting (we sent the first response), the service's after a relay.
+ * the transaction that moves its parent to confirmed, then pkiConf under whose
+ * protection the first response was: ours after a waiting, the service's after
+ * a relay.  With `certconf: delay` it is the service's word in any case: the
+ * device waits for it, and polls in the certConf's own row.
  */
 #include "registrar/call_int.h"
 
@@ -9,20 +11,30 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 
+/* What the service said of it, if it may be told. */
+static bool
+confirm_answered(const struct call *c)
+{
+	return registrar_deliverable(&c->entry);
+}
+
 static void
 confirm_held(struct call *c)
 {
-	if (c->entry.answer_value != 0)
-		call_relay(c, &c->entry);
-	else
+	if (confirm_answered(c))
+		call_confirmed(c);
+	else if (c->r->conf.cmp.certconf == REG_CERTCONF_LOCAL)
 		call_pkiconf(c);
+	else if (entry_terminal(c->entry.state))
+		call_ended(c);
+	else
+		call_waiting(c);
 }
 
 static void
 confirm_stored(struct outbox_accept *a, const struct err *e)
 {
 	struct call *c = a->user;
-	bool relayed = strcmp(c->entry.carrier, CALL_RELAYED) == 0;
 
 	if (e != NULL) {
 		call_not_stored(c, e);
@@ -31,8 +43,9 @@ confirm_stored(struct outbox_accept *a, const struct err *e)
 	log_event(LOG_INFO, "queue.confirmed", "device", "%s", c->admit.serial,
 	    "rejected", "%s", a->parent_reason, NULL);
 	c->entry = a->entry;
-	if (relayed)
-		call_hold(c, &a->entry.row, confirm_held);
+	c->row = a->entry.row;
+	if (c->relayed || c->r->conf.cmp.certconf == REG_CERTCONF_DELAY)
+		call_hold(c, &c->row, confirm_held);
 	else
 		call_pkiconf(c);
 }
@@ -88,11 +101,18 @@ confirm_check(struct call *c, struct cmp_certconf *conf, struct err *e)
 	return rc;
 }
 
+static bool
+was_relayed(const struct outbox_entry *request)
+{
+	return strcmp(request->carrier, CALL_RELAYED) == 0;
+}
+
 static int
 confirm_find(struct call *c, struct err *e)
 {
 	int found = outbox_find(c->r->outbox, &c->row, &c->entry, e);
 
+	c->relayed = found == 1 && was_relayed(&c->entry);
 	if (found == 0 || (found == 1 && !registrar_deliverable(&c->entry)))
 		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "nothing is there to be confirmed in this transaction");
@@ -117,4 +137,30 @@ call_certconf(struct call *c)
 	}
 	if (confirm_store(c, &e) == -1)
 		call_error(c, &e);
+}
+
+bool
+call_confirm_find(struct call *c, struct outbox_entry *ret)
+{
+	struct digest row =
+	    entry_row(ENTRY_CMP, &c->spki, cmp_transaction_id(c->m), 1);
+	struct err e = ERR_INIT;
+
+	return outbox_find(c->r->outbox, &row, ret, &e) == 1;
+}
+
+void
+call_confirm_poll(struct call *c, long id)
+{
+	struct outbox_entry request;
+	struct err e = ERR_INIT;
+	int found = outbox_get(c->r->outbox, c->entry.parent, &request, &e);
+
+	c->relayed = found == 1 && was_relayed(&request);
+	if (confirm_answered(c))
+		call_confirmed(c);
+	else if (entry_terminal(c->entry.state))
+		call_ended(c);
+	else
+		call_pollrep(c, id);
 }

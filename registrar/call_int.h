@@ -16,7 +16,9 @@ struct call {
 	struct cmp_msg *m;
 	struct admit admit;
 	struct digest spki;
-	struct digest row; /* of the transaction's step 0 */
+	/* Of the transaction's step 0; of step 1 once that is what we answer
+	 * for: nonces are bound to it. */
+	struct digest row;
 	struct outbox_entry entry;
 	struct cmp_request want; /* ir, cr, kur, p10cr */
 	struct buf wrapped;	 /* nested, while it is being stored */
@@ -24,6 +26,7 @@ struct call {
 	struct hold hold;
 	void (*held_done)(struct call *c); /* answer there, or hold over */
 	char reject[200]; /* certConf: why the device said no */
+	bool relayed;	  /* certConf: the final was the first response */
 };
 
 /* How a final went out, kept as the carrier of its delivery: decides who owes
@@ -51,8 +54,9 @@ void call_answer(struct call *c, struct bytes body);
 void call_pkiconf(struct call *c);
 /* The stored answer of c->entry: relayed, or under our protection. */
 void call_final(struct call *c);
-/* The stored octets of another entry's answer, as they are. */
-void call_relay(struct call *c, const struct outbox_entry *en);
+/* The service's word on a certConf, which is c->entry: as it is if the final
+ * was relayed, else under our protection. */
+void call_confirmed(struct call *c);
 /* c->entry ended here: the answer that was stored with its end, or one made
  * now. */
 void call_ended(struct call *c);
@@ -73,10 +77,21 @@ void call_hold(
 
 /* ---- call_confirm.c ---- */
 void call_certconf(struct call *c);
+/* The transaction's certConf, if there was one. */
+bool call_confirm_find(struct call *c, struct outbox_entry *ret);
+/* A poll for what the service says to it; c->entry is the certConf's. */
+void call_confirm_poll(struct call *c, long id);
 
 /* ---- call_renew.c, call_revoke.c: kur, rr ---- */
 void call_renew(struct call *c);
 void call_revoke(struct call *c);
+
+/* ---- call_nested.c ---- */
+
+/* The peer's TLS certificate is one of `cmp.lra`. */
+bool call_from_lra(const struct call *c);
+/* Unwraps, and dispatches what was inside. */
+void call_nested(struct call *c);
 
 /* ---- call_info.c: genm ---- */
 void call_info(struct call *c);

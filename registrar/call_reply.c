@@ -296,16 +296,35 @@ call_final(struct call *c)
 	call_send_octets(c, buf_bytes(&out), false, delivery_flushed, d);
 }
 
-void
-call_relay(struct call *c, const struct outbox_entry *en)
+static int
+confirmed_octets(struct call *c, struct buf *out, struct err *e)
 {
 	struct buf octets AUTO_BUF = { 0 };
+	AUTO(cmp_msg) ans = NULL;
+	struct stamp now = clock_now();
+
+	if (outbox_answer(c->r->outbox, &c->entry, &octets, e) == -1)
+		return -1;
+	if (c->relayed) {
+		buf_add(out, octets.data, octets.len);
+		return 0;
+	}
+	if (cmp_parse(buf_bytes(&octets), &ans, e) == -1)
+		return -1;
+	return cmp_reprotect(ans, cmp_sender(c->m), cmp_sender_nonce(c->m),
+	    now.quality == CLOCK_SYNC ? now.time : 0, c->r->signer, out, e);
+}
+
+void
+call_confirmed(struct call *c)
+{
+	struct buf out AUTO_BUF = { 0 };
 	struct err e = ERR_INIT;
 
-	if (outbox_answer(c->r->outbox, en, &octets, &e) == -1)
+	if (confirmed_octets(c, &out, &e) == -1)
 		call_error(c, &e);
 	else
-		call_send_octets(c, buf_bytes(&octets), false, NULL, NULL);
+		call_send_octets(c, buf_bytes(&out), false, NULL, NULL);
 }
 
 /* ---- ends that we made ourselves -------------------------------------- */

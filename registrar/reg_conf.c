@@ -6,6 +6,7 @@
 #define OFF(m) offsetof(struct reg_conf, m)
 
 static const char *const finals[] = { "reprotect", "relay", NULL };
+static const char *const certconfs[] = { "local", "delay", NULL };
 
 static const struct conf_item vendor_table[] = {
 	{ .key = "name",
@@ -130,6 +131,18 @@ static const struct conf_item cmp_table[] = {
 	    .def = "reprotect",
 	    .names = finals,
 	    .help = "the final response after polling" },
+	{ .key = "certconf",
+	    .type = CONF_ENUM,
+	    .off = OFF(cmp.certconf) - OFF(cmp),
+	    .def = "local",
+	    .names = certconfs,
+	    .help = "who is waited for when a device confirms" },
+	{ .key = "lra",
+	    .type = CONF_STRS,
+	    .off = OFF(cmp.lra) - OFF(cmp),
+	    .def = "",
+	    .max = 64,
+	    .help = "PEM files of the registration authorities below us" },
 	{ .key = NULL },
 };
 

@@ -6,6 +6,7 @@
 #include "common/sys/sandbox.h"
 
 enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY };
+enum reg_certconf { REG_CERTCONF_LOCAL, REG_CERTCONF_DELAY };
 
 struct reg_vendor {
 	char *name, *anchor;
@@ -38,7 +39,8 @@ struct reg_conf {
 	} control;
 	struct {
 		uint64_t hold, check_after, check_after_max; /* milliseconds */
-		int final;
+		int final, certconf;
+		struct conf_strs lra; /* PEM files */
 	} cmp;
 	struct {
 		bool verify_voucher, nonceless, enrol_without_voucher;

@@ -109,6 +109,23 @@ configure_trust(struct registrar *r, struct err *e)
 	return 0;
 }
 
+/* Each file's first certificate. */
+static int
+configure_lras(struct registrar *r, struct err *e)
+{
+	const struct conf_strs *files = &r->conf.cmp.lra;
+
+	r->lras = sk_X509_new_null();
+	for (size_t i = 0; i < files->n; i++) {
+		AUTO(X509S) certs = ossl_load_certs(files->v[i], e);
+
+		if (certs == NULL)
+			return err_prefix(e, "cmp.lra");
+		sk_X509_push(r->lras, sk_X509_shift(certs));
+	}
+	return 0;
+}
+
 /* Our certificate must say what services will look for (DESIGN 8a). */
 static int
 configure_identity(struct registrar *r, struct err *e)
@@ -137,7 +154,8 @@ registrar_configure(struct registrar *r, const char *path, struct err *e)
 		return -1;
 	r->signer = signer_load(r->conf.key, r->conf.certificate, e);
 	if (r->signer == NULL || configure_trust(r, e) == -1 ||
-	    configure_identity(r, e) == -1 || configure_services(r, e) == -1)
+	    configure_identity(r, e) == -1 || configure_services(r, e) == -1 ||
+	    configure_lras(r, e) == -1)
 		return -1;
 	if (r->conf.listen.n > REG_LISTEN_MAX)
 		return err_set(e, ERR_CONF, "listen: at most %d addresses",
@@ -285,6 +303,7 @@ registrar_close(struct registrar *r)
 	for (size_t i = 0; i < r->n_services; i++)
 		X509_free(r->services[i].cert);
 	free(r->services);
+	sk_X509_pop_free(r->lras, X509_free);
 	denylist_free(r->denied);
 	trust_free(r->vendors);
 	trust_free(r->vouchers);
