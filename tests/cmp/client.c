@@ -293,14 +293,12 @@ again(struct client *c, struct err *e)
 	const char *op = c->op;
 
 	buf_add_str(&c->line, " then=");
-	if (is_outcome(c, "again"))
-		return step(c, bytes_of(NULL, 0), &k, e) == -1
-		    ? -1
-		    : (k.m != NULL ? tell(c, &k) : (void)0, 0);
-	if (str_starts(c->outcome, "op:"))
-		op = c->outcome + 3;
-	if (body_of_op(c, op, &body, e) == -1 ||
-	    step(c, buf_bytes(&body), &k, e) == -1)
+	c->repeats = is_outcome(c, "again");
+	if (!c->repeats)
+		op = c->outcome + 3; /* op:OP */
+	if (!c->repeats && body_of_op(c, op, &body, e) == -1)
+		return -1;
+	if (step(c, buf_bytes(&body), &k, e) == -1)
 		return -1;
 	if (k.m != NULL)
 		tell(c, &k);

@@ -45,6 +45,7 @@ struct client {
 	enum stage now;
 	uint8_t tid[CMP_TID_LEN], nonce[16], first_nonce[16];
 	bool began;
+	bool repeats; /* the same octets were sent, the same may come back */
 	struct buf peer_nonce; /* their last senderNonce */
 	struct digest seen[CLIENT_SEEN];
 	size_t n_seen;

@@ -179,7 +179,7 @@ judge_nonce(struct client *c, const struct cmp_msg *m, struct err *e)
 		return err_set(
 		    e, ERR_INPUT, "3.1: senderNonce of %zu octets", n.len);
 	for (size_t i = 0; i < c->n_seen; i++)
-		if (digest_eq(&c->seen[i], &d))
+		if (!c->repeats && digest_eq(&c->seen[i], &d))
 			return err_set(
 			    e, ERR_INPUT, "3.1: senderNonce used before");
 	if (c->n_seen < CLIENT_SEEN)
