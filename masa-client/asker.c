@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/service/claims.h"
+#include "masa-client/address.h"
 
 #define STALL_MS 5000
 #define LIST_MAX 1000
@@ -427,7 +428,8 @@ open_makers(struct asker *a, struct err *e)
 		struct fetcher_conf c = {
 			.client = m->client,
 			.anchors = buf_bytes(&m->anchors[i]),
-			.allow_private = v[i].allow_private,
+			.walled =
+			    v[i].allow_private ? NULL : address_is_private,
 			.timeout_ms = (unsigned)m->conf.masa.timeout,
 			.connections = ASKER_WINDOW,
 		};

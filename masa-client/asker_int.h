@@ -3,8 +3,8 @@
 #define WAYBILL_MASA_CLIENT_ASKER_INT_H
 
 #include <sys/queue.h>
+#include "common/sys/fetch.h"
 #include "masa-client/asker.h"
-#include "masa-client/fetch.h"
 #include "masa-client/judge.h"
 
 enum work_stage {

@@ -4,8 +4,8 @@
 
 #include <arpa/inet.h>
 
+#include "common/sys/fetch.h"
 #include "masa-client/address.h"
-#include "masa-client/fetch.h"
 #include "masa-client/judge.h"
 
 static struct lab *lab;

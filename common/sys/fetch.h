@@ -1,13 +1,14 @@
 /*
- * Questions to one maker's MASA over HTTPS, by libcurl on the loop; its
- * connections are kept.  Nothing of what was asked or of where it leads is
- * taken on trust: https alone, no redirects, no proxy, the server verified
- * against what this maker is pinned to, addresses of our own walls refused,
+ * Questions to one server over HTTPS, by libcurl on the loop: a maker's MASA,
+ * an upstream CA.  Nothing of what was asked or of where it leads is taken on
+ * trust: https alone unless told otherwise, no redirects, no proxy, the server
+ * verified against what it is pinned to, addresses as the caller wants them,
  * answers of limited size, a total deadline.  The only user of <curl/curl.h>.
  */
-#ifndef WAYBILL_MASA_CLIENT_FETCH_H
-#define WAYBILL_MASA_CLIENT_FETCH_H
+#ifndef WAYBILL_SYS_FETCH_H
+#define WAYBILL_SYS_FETCH_H
 
+#include <sys/socket.h>
 #include "common/pki/sign.h"
 #include "common/sys/loop.h"
 
@@ -15,9 +16,18 @@ struct fetcher;
 struct fetch; /* one question until its answer */
 
 struct fetcher_conf {
-	const struct signer *client; /* shown if asked for; borrowed */
+	const struct signer
+	    *client;	      /* shown if asked for; borrowed; NULL: none */
 	struct bytes anchors; /* PEM; empty: what the system believes; copied */
-	bool allow_private;
+	const char *server_name; /* in its certificate, in place of the URL's
+				    host; borrowed; NULL: that */
+	bool plain;		 /* http may be asked as well */
+	/* For questions that may reach the server once at most: connections are
+	 * not kept, since libcurl sends again by itself what it sent on a kept
+	 * one that was closed meanwhile. */
+	bool once;
+	/* Addresses that are not to be asked; NULL: all are. */
+	bool (*walled)(const struct sockaddr *a);
 	unsigned timeout_ms, connections;
 };
 
@@ -37,6 +47,7 @@ struct fetch_ask {
 struct fetch_answer {
 	unsigned status;      /* of HTTP; 0: no whole answer came */
 	char why[200];	      /* if so; else "" */
+	bool sent;	      /* octets of the question have left us */
 	const char *type;     /* "" if none */
 	const char *location; /* the same */
 	struct bytes body;

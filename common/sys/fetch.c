@@ -1,4 +1,4 @@
-#include "masa-client/fetch.h"
+#include "common/sys/fetch.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 #include <event2/event.h>
 #include <openssl/ssl.h>
 #include "common/base/str.h"
-#include "masa-client/address.h"
 
 #define CONNECT_MS 5000
 
@@ -16,7 +15,7 @@ struct fetch {
 	LIST_ENTRY(fetch) others;
 	struct fetcher *fetcher;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *to;
 	struct buf body;
 	size_t max;
 	bool over, walled; /* why it was cut */
@@ -31,7 +30,9 @@ struct fetcher {
 	struct timer *timer;
 	const struct signer *client;
 	struct buf anchors;
-	bool allow_private;
+	char *server_name;
+	bool plain, once;
+	bool (*walled)(const struct sockaddr *a);
 	unsigned timeout_ms;
 	LIST_HEAD(, fetch) asked;
 };
@@ -52,6 +53,7 @@ fetch_free(struct fetch *q)
 	curl_multi_remove_handle(q->fetcher->multi, q->easy);
 	curl_easy_cleanup(q->easy);
 	curl_slist_free_all(q->headers);
+	curl_slist_free_all(q->to);
 	buf_done(&q->body);
 	free(q);
 }
@@ -92,10 +94,12 @@ fetch_end(struct fetch *q, CURLcode rc)
 {
 	struct fetch_answer a = { .type = "", .location = "" };
 	curl_off_t wait = 0;
-	long status = 0;
+	long status = 0, sent = 0;
 
 	curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(q->easy, CURLINFO_RETRY_AFTER, &wait);
+	curl_easy_getinfo(q->easy, CURLINFO_REQUEST_SIZE, &sent);
+	a.sent = sent > 0;
 	if (rc != CURLE_OK || status < 100 || status > 599) {
 		tell_failure(q, rc, &a);
 	} else {
@@ -200,7 +204,11 @@ fetcher_new(struct loop *l, const struct fetcher_conf *c, struct err *e)
 	f->timer = timer_new(l, on_time, f);
 	f->client = c->client;
 	f->anchors = bytes_dup(c->anchors);
-	f->allow_private = c->allow_private;
+	f->server_name =
+	    c->server_name != NULL ? xstrdup(c->server_name) : NULL;
+	f->plain = c->plain;
+	f->once = c->once;
+	f->walled = c->walled;
 	f->timeout_ms = c->timeout_ms;
 	f->multi = curl_multi_init();
 	if (f->multi == NULL ||
@@ -229,6 +237,7 @@ fetcher_free(struct fetcher *f)
 	curl_multi_cleanup(f->multi);
 	timer_free(f->timer);
 	buf_done(&f->anchors);
+	free(f->server_name);
 	free(f);
 }
 
@@ -255,7 +264,7 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 	struct fetch *q = arg;
 
 	(void)purpose;
-	if (!q->fetcher->allow_private && address_is_private(&a->addr)) {
+	if (q->fetcher->walled != NULL && q->fetcher->walled(&a->addr)) {
 		q->walled = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -293,8 +302,10 @@ set_trust(struct fetch *q)
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_CTX_FUNCTION, on_tls);
-	SET(CURLOPT_SSL_CTX_DATA, f->client);
+	if (f->client != NULL) {
+		SET(CURLOPT_SSL_CTX_FUNCTION, on_tls);
+		SET(CURLOPT_SSL_CTX_DATA, f->client);
+	}
 	if (f->anchors.len > 0) {
 		/* The system's folder of anchors would count beside the pin. */
 		SET(CURLOPT_CAPATH, NULL);
@@ -309,7 +320,9 @@ set_limits(struct fetch *q)
 {
 	CURLcode rc = CURLE_OK;
 
-	SET(CURLOPT_PROTOCOLS_STR, "https");
+	SET(CURLOPT_PROTOCOLS_STR, q->fetcher->plain ? "https,http" : "https");
+	SET(CURLOPT_FRESH_CONNECT, q->fetcher->once ? 1L : 0L);
+	SET(CURLOPT_FORBID_REUSE, q->fetcher->once ? 1L : 0L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NOSIGNAL, 1L);
@@ -339,6 +352,35 @@ add_header(struct fetch *q, const char *name, const char *value)
 	q->headers = more;
 }
 
+/* libcurl compares certificates with the URL's host: so that becomes the name
+ * to be found there, and the connection goes where the URL said. */
+static CURLcode
+set_name(struct fetch *q, const char *url)
+{
+	const char *name = q->fetcher->server_name;
+	struct buf to AUTO_BUF = { 0 };
+	char *host = NULL, *named = NULL;
+	CURLcode rc = CURLE_URL_MALFORMAT;
+	CURLU *u;
+
+	if (name == NULL)
+		return curl_easy_setopt(q->easy, CURLOPT_URL, url);
+	if ((u = curl_url()) != NULL &&
+	    curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+	    curl_url_set(u, CURLUPART_HOST, name, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_URL, &named, 0) == CURLUE_OK) {
+		buf_printf(&to, "::%s:", host);
+		q->to = curl_slist_append(NULL, buf_cstr(&to));
+		rc = curl_easy_setopt(q->easy, CURLOPT_CONNECT_TO, q->to);
+		SET(CURLOPT_URL, named);
+	}
+	curl_free(host);
+	curl_free(named);
+	curl_url_cleanup(u);
+	return rc;
+}
+
 static CURLcode
 set_question(struct fetch *q, const struct fetch_ask *a)
 {
@@ -353,12 +395,11 @@ set_question(struct fetch *q, const struct fetch_ask *a)
 		SET(CURLOPT_POSTFIELDS, (const char *)a->body.p);
 	}
 	SET(CURLOPT_HTTPHEADER, q->headers);
-	SET(CURLOPT_URL, a->url);
-	return rc;
+	return rc == CURLE_OK ? set_name(q, a->url) : rc;
 }
 
 /* Whatever libcurl refuses here it refuses for want of memory or of a feature:
- * the machine's trouble, not the MASA's. */
+ * the machine's trouble, not the server's. */
 struct fetch *
 fetch_start(
     struct fetcher *f, const struct fetch_ask *a, fetch_done done, void *arg)
