@@ -152,7 +152,10 @@ log_failure(const nng_tls_engine_conn *c, const char *what)
 	    "%u", atomic_exchange(&unsaid, 0), NULL);
 }
 
-/* What nng is to make of OpenSSL's result. */
+/* What nng is to make of OpenSSL's result.  A peer that has ended is
+ * NNG_ECONNRESET and never NNG_ECLOSED: as the end of a pipe that is being made
+ * nng takes the latter for that of its listener, or its dialer, which then
+ * accepts nobody, or dials nobody, ever again (1.5.2). */
 static int
 result(nng_tls_engine_conn *c, int rc, const char *what)
 {
@@ -163,7 +166,7 @@ result(nng_tls_engine_conn *c, int rc, const char *what)
 	case SSL_ERROR_ZERO_RETURN:
 	case SSL_ERROR_SYSCALL:
 		ERR_clear_error();
-		return NNG_ECLOSED;
+		return NNG_ECONNRESET;
 	default:
 		log_failure(c, what);
 		return NNG_ECRYPTO;

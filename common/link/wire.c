@@ -25,7 +25,8 @@
  * nng calls these two of its own public functions by their names, so ours are
  * the ones it finds.  An aio that was dropped has the result NNG_ECANCELED at
  * once; one that was begun and then closed has NNG_ECLOSED.  It is ended here,
- * as the callers expect.
+ * with NNG_ECONNRESET: as the end of a pipe that is being made NNG_ECLOSED would
+ * be taken for the end of the listener, or the dialer, itself.
  *
  * They stand in this file because both ends need the rest of it: no program can
  * be linked with a wire and without them.  nng must be the shared library, in
@@ -54,7 +55,7 @@ stream_step(bool send, nng_stream *s, nng_aio *aio)
 	pthread_once(&once, find_real);
 	(send ? real_send : real_recv)(s, aio);
 	if (mend && nng_aio_result(aio) == NNG_ECANCELED)
-		nng_aio_finish(aio, NNG_ECLOSED);
+		nng_aio_finish(aio, NNG_ECONNRESET);
 }
 
 void
