@@ -178,6 +178,25 @@ read_field(struct cmp_msg *m, struct der *header, struct err *e)
 	return 0;
 }
 
+AUTO_DEFINE(ASN1_STRING, ASN1_STRING, ASN1_STRING_free);
+
+/* RFC 9810 5.1.1: a messageTime that is there is a time. */
+static int
+check_time(const struct cmp_msg *m, struct err *e)
+{
+	struct bytes der = m->field[CMP_MESSAGE_TIME];
+	AUTO(ASN1_STRING) t = NULL;
+	const uint8_t *p = der.p;
+
+	if (der.len == 0)
+		return 0;
+	t = d2i_ASN1_GENERALIZEDTIME(NULL, &p, (long)der.len);
+	if (t == NULL || ASN1_GENERALIZEDTIME_check(t) != 1)
+		return cmp_fail_ossl(e, ERR_INPUT, CMP_BAD_DATA_FORMAT,
+		    "cmp: header messageTime is no time");
+	return 0;
+}
+
 static int
 read_header(struct cmp_msg *m, struct err *e)
 {
@@ -199,7 +218,7 @@ read_header(struct cmp_msg *m, struct err *e)
 	if (!der_end(&header))
 		return err_fail(
 		    e, ERR_INPUT, CMP_BAD_DATA_FORMAT, "cmp: header malformed");
-	return 0;
+	return check_time(m, e);
 }
 
 static bool
@@ -230,6 +249,19 @@ read_profile(struct cmp_msg *m, struct der *info, struct err *e)
 	return 0;
 }
 
+/* RFC 9810 5.1.1.1: the value is NULL; one that is left out is no harm. */
+static int
+read_implicit(struct cmp_msg *m, struct der *info, struct err *e)
+{
+	if (der_peek(info) != 0)
+		der_value(info, DER_NULL);
+	if (!der_end(info))
+		return err_fail(e, ERR_INPUT, CMP_BAD_DATA_FORMAT,
+		    "cmp: implicitConfirm: RFC 9810 5.1.1.1: not NULL");
+	m->implicit_confirm = true;
+	return 0;
+}
+
 static int
 read_info(struct cmp_msg *m, struct err *e)
 {
@@ -242,8 +274,9 @@ read_info(struct cmp_msg *m, struct err *e)
 		oid = der_value(&info, DER_OID);
 		if (info.bad || ++n > INFO_MAX)
 			break;
-		if (bytes_eq(oid, cmp_it_implicit_confirm))
-			m->implicit_confirm = true;
+		if (bytes_eq(oid, cmp_it_implicit_confirm) &&
+		    read_implicit(m, &info, e) == -1)
+			return -1;
 		if (bytes_eq(oid, cmp_it_profile) &&
 		    read_profile(m, &info, e) == -1)
 			return -1;

@@ -211,6 +211,9 @@ malformed_messages(void **state)
 		{ "two nonces in one", { .more = "a606040100040100" },
 		    "recipNonce malformed" },
 		{ "nonce of 65", { .recip_nonce = 65 }, "over 64" },
+		{ "implicitConfirm that is not NULL",
+		    { .more = "a811300f300d06082b0601050507040d0c0179" },
+		    "not NULL" },
 		{ "generalInfo empty", { .more = "a8023000" }, "generalInfo" },
 		{ "generalInfo item empty", { .more = "a80430023000" },
 		    "generalInfo" },
@@ -274,6 +277,32 @@ malformed_messages(void **state)
 		craft(&raw, &der);
 		refused(cases[i].what, buf_bytes(&der), cases[i].why);
 	}
+}
+
+static void
+message_time_is_a_time(void **state)
+{
+	struct fixture *f = *state;
+	struct cmp_head h = fixture_head();
+	struct buf body AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+	struct cmp_msg *m = NULL;
+	uint8_t *at;
+
+	cmp_body_pollreq(0, &body);
+	h.message_time = 1800000000;
+	fixture_build(&h, buf_bytes(&body), f->device, &out);
+	cmp_free(fixture_parse(buf_bytes(&out)));
+	at = memmem(out.data, out.len,
+	    "\x18\x0f"
+	    "2027",
+	    6);
+	assert_non_null(at);
+	at[8] = '9';
+	assert_int_equal(cmp_parse(buf_bytes(&out), &m, &e), -1);
+	assert_null(m);
+	assert_int_equal(e.fail, CMP_BAD_DATA_FORMAT);
+	assert_non_null(strstr(e.msg, "messageTime"));
 }
 
 static void
@@ -1101,6 +1130,7 @@ main(void)
 		cmocka_unit_test(headers_checked),
 		cmocka_unit_test(mac_is_named_in_the_refusal),
 		cmocka_unit_test(malformed_messages),
+		cmocka_unit_test(message_time_is_a_time),
 		cmocka_unit_test(not_even_a_frame),
 		cmocka_unit_test(trailing_octets),
 		cmocka_unit_test(truncated_anywhere),
