@@ -244,6 +244,9 @@ judge_same_signer(const struct client *c, const struct cmp_msg *m, X509 *signer,
 {
 	enum cmp_body b = cmp_body(m);
 
+	/* A device's error is answered by who hears it (3.6.1). */
+	if (c->outcome != NULL && strcmp(c->outcome, "error") == 0)
+		return 0;
 	if ((b == CMP_PKICONF || b == CMP_POLLREP) &&
 	    X509_cmp(c->first_signer, signer) != 0)
 		return err_set(e, ERR_INPUT,
@@ -286,6 +289,11 @@ judge_certificate(struct client *c, const struct cmp_msg *m,
 
 	if (key == NULL || EVP_PKEY_eq(key, c->new_key) != 1)
 		return err_set(e, ERR_INPUT, "4.1.1: issued for another key");
+	if (X509_check_ca(r->cert) != 0)
+		return err_set(e, ERR_INPUT, "4.1.1: a CA was made");
+	if (ASN1_INTEGER_get(X509_get0_serialNumber(r->cert)) == 5)
+		return err_set(
+		    e, ERR_INPUT, "4.1.1: the serial number is the template's");
 	if (chains(c, r->cert, "4.1.1: the new certificate", e) == -1)
 		return -1;
 	if (cmp_body(m) != CMP_IP && sk_X509_num(r->ca_pubs) > 0)

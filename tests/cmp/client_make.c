@@ -125,7 +125,8 @@ add_algorithm(const struct client *c, struct buf *out, struct err *e)
 	return 0;
 }
 
-/* `right` octets, or: absent, short (8), long (65), wrong (one bit). */
+/* `right` octets, or: absent, empty, short (8), longer (8 more), long (65
+ * more), wrong (one bit), present (16 where none belong). */
 static void
 add_octets(const struct client *c, const char *field, enum cmp_field tag,
     struct bytes right, struct buf *out)
@@ -145,6 +146,8 @@ add_octets(const struct client *c, const char *field, enum cmp_field tag,
 		octets.len = 0;
 	if (value != NULL && strcmp(value, "long") == 0)
 		memset(buf_grow(&octets, 65), 'x', 65);
+	if (value != NULL && strcmp(value, "longer") == 0)
+		memset(buf_grow(&octets, 8), 'x', 8);
 	if (value != NULL && strcmp(value, "present") == 0)
 		memset(buf_grow(&octets, 16), 'x', 16);
 	if (value != NULL && strcmp(value, "wrong") == 0 && octets.len > 0)
