@@ -25,6 +25,8 @@
 	    "413", "registrar/front") \
 	X(HTTP_BODY_TIME, "http.body-time", 30000, "ms", \
 	    "closed", "common/sys/https") \
+	X(HTTP_LINGER, "http.linger", 1500, "ms of a body that is too long", \
+	    "413, closed", "common/sys/https_tls") \
 	X(HTTP_IDLE, "http.idle", 30000, "ms", \
 	    "closed", "common/sys/https") \
 	X(HTTP_AHEAD, "http.ahead", 64 * 1024, "octets", \

@@ -3,7 +3,8 @@
  * Requests may be answered later.  Limits: headers 8 KiB, body as given,
  * total deadlines of our own: handshake 10 s, headers 15 s, body 30 s from
  * accept, or from a later request's first octet; 30 s between an answer and
- * that; an answer must be taken within the body's time.  None runs while the
+ * that; an answer must be taken within the body's time.  A body that is told to
+ * be too long is given two seconds in all, then 413.  None runs while the
  * answer is owed.  TLS 1.2 and 1.3, client certificate
  * asked for and recorded, judged by the handler (never by OpenSSL's result
  * alone: nothing is verified here).  A client key that key_check refuses ends

@@ -43,7 +43,8 @@ enum conn_phase {
 	PHASE_HANDLED, /* the answer is owed: no deadline runs */
 	PHASE_WRITING,
 	PHASE_IDLE,
-	PHASE_REFUSED /* by the gate: ends as soon as the loop turns */
+	PHASE_TOO_LONG, /* a body that is refused is still being sent */
+	PHASE_REFUSED	/* by the gate: ends as soon as the loop turns */
 };
 
 /*
@@ -65,6 +66,9 @@ struct conn {
 	struct digest client;
 	bool headers_done; /* the empty line was seen */
 	unsigned newline;  /* 1: after LF, 2: after LF CR */
+	char line[40];	   /* of the headers: how the last one begins */
+	size_t line_len;
+	bool too_long; /* by its Content-Length */
 };
 
 struct https_req {

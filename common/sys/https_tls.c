@@ -1,13 +1,20 @@
 #include "common/sys/https_int.h"
 
 #include <malloc.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <openssl/err.h>
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 
-#define EBB_FROM 128 /* connections: fewer are no flood */
+#define EBB_FROM  128 /* connections: fewer are no flood */
+/* How long a body that is refused may still come in, so that who sends it may
+ * read why; then how long that may take.  ms */
+#define LINGER_MS LIMIT_HTTP_LINGER
+#define TOLD_MS	  500
 
 /* ---- contexts ---------------------------------------------------------- */
 
@@ -142,6 +149,8 @@ conn_limit(const struct conn *c)
 {
 	if (c->phase == PHASE_REFUSED)
 		return 0;
+	if (c->phase == PHASE_TOO_LONG)
+		return LINGER_MS;
 	if (c->phase == PHASE_IDLE)
 		return c->h->idle_ms;
 	if (c->phase == PHASE_WRITING)
@@ -149,6 +158,22 @@ conn_limit(const struct conn *c)
 	if (!SSL_is_init_finished(c->ssl))
 		return c->h->handshake_ms;
 	return c->headers_done ? c->h->body_ms : c->h->headers_ms;
+}
+
+/* evhttp says this only when the whole body is here. */
+static void
+conn_tell_too_long(struct conn *c)
+{
+	static const char text[] =
+	    "HTTP/1.1 413 Request Entity Too Large\r\n"
+	    "Content-Type: text/plain\r\nConnection: close\r\n"
+	    "Content-Length: 9\r\n\r\ntoo long\n";
+
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+		SSL_write(c->ssl, text, sizeof(text) - 1);
+	SSL_shutdown(c->ssl);
+	ERR_clear_error();
+	https_conn_enter(c, PHASE_REFUSED, TOLD_MS);
 }
 
 /* evhttp's own timeout counts silence: one octet a second would live for
@@ -162,6 +187,8 @@ on_deadline(void *arg)
 
 	if (spent < limit)
 		timer_set(c->deadline, limit - spent);
+	else if (c->phase == PHASE_TOO_LONG)
+		conn_tell_too_long(c);
 	else
 		shutdown(SSL_get_fd(c->ssl), SHUT_RDWR);
 }
@@ -212,7 +239,40 @@ https_tls_gate(SSL_CTX *ctx)
 	SSL_CTX_set_info_callback(ctx, on_tls_info);
 }
 
-/* Looks for the empty line that ends the headers. */
+/* The line that ended tells of a body which nobody will read. */
+static void
+conn_line(struct conn *c)
+{
+	static const char name[] = "Content-Length:";
+	const char *p = c->line + sizeof(name) - 1;
+	uint64_t n = 0;
+
+	c->line[c->line_len] = '\0';
+	c->line_len = 0;
+	if (strncasecmp(c->line, name, sizeof(name) - 1) != 0)
+		return;
+	p += strspn(p, " \t");
+	for (; *p >= '0' && *p <= '9' && n <= c->h->max_body; p++)
+		n = n * 10 + (uint64_t)(*p - '0');
+	c->too_long = c->too_long || n > c->h->max_body;
+}
+
+static void
+conn_octet(struct conn *c, char octet)
+{
+	if (octet == '\n') {
+		c->headers_done = c->newline > 0;
+		conn_line(c);
+	} else if (c->line_len < sizeof(c->line) - 1) {
+		c->line[c->line_len++] = octet;
+	}
+	c->newline = octet == '\n'	       ? 1
+	    : octet == '\r' && c->newline == 1 ? 2
+					       : 0;
+}
+
+/* Looks for the empty line that ends the headers, and what they say of the
+ * body. */
 static void
 conn_scan(struct conn *c, struct evbuffer *in, size_t from)
 {
@@ -225,22 +285,20 @@ conn_scan(struct conn *c, struct evbuffer *in, size_t from)
 		n = evbuffer_copyout_from(in, &at, piece, sizeof(piece));
 		if (n <= 0)
 			return;
-		for (i = 0; i < n; i++) {
-			if (piece[i] == '\n' && c->newline > 0)
-				c->headers_done = true;
-			c->newline = piece[i] == '\n'		  ? 1
-			    : piece[i] == '\r' && c->newline == 1 ? 2
-								  : 0;
-		}
+		for (i = 0; i < n && !c->headers_done; i++)
+			conn_octet(c, piece[i]);
 		from += (size_t)n;
 	}
+	if (c->headers_done && c->too_long)
+		https_conn_enter(c, PHASE_TOO_LONG, LINGER_MS);
 }
 
 static void
 conn_first_octet(struct conn *c)
 {
-	c->headers_done = false;
+	c->headers_done = c->too_long = false;
 	c->newline = 0;
+	c->line_len = 0;
 	https_conn_enter(c, PHASE_READING, c->h->headers_ms);
 }
 

@@ -460,6 +460,9 @@ sessions_are_not_resumed(void **state)
 	finish();
 }
 
+/* Far below the deadlines of headers and body. */
+#define PROMPT_MS 4000
+
 #define POST(headers, body) \
 	"POST /echo HTTP/1.1\r\nHost: a\r\n" headers "\r\n" body
 
@@ -507,6 +510,11 @@ static const struct {
 	    "HTTP/1.1 400 ", true },
 	{ "octet 0", GET("/echo%00x"), "HTTP/1.1 400 ", true },
 	{ "over the limit by length", POST("Content-Length: 4097\r\n", "%B1"),
+	    "HTTP/1.1 413 ", true },
+	/* Nobody waits for the body. */
+	{ "over the limit by length alone",
+	    POST("Content-Length: 4097\r\n", ""), "HTTP/1.1 413 ", true },
+	{ "far over the limit", POST("Content-Length: 99999999999\r\n", "x"),
 	    "HTTP/1.1 413 ", true },
 	{ "over the limit by chunks",
 	    POST("Transfer-Encoding: chunked\r\n", "1001\r\n"), "HTTP/1.1 413 ",
@@ -566,12 +574,14 @@ messages_get_the_status_they_deserve(void **state)
 	struct buf out AUTO_BUF = { 0 };
 	struct client c;
 	const char *got;
+	uint64_t from;
 	size_t i;
 
 	(void)state;
 	start(0, 8);
 	for (i = 0; i < NELEMS(messages); i++) {
 		client_open(&c, NULL);
+		from = clock_mono_ms();
 		buf_reset(&out);
 		expand(&out, messages[i].in);
 		client_send(&c, buf_cstr(&out));
@@ -582,6 +592,8 @@ messages_get_the_status_they_deserve(void **state)
 			expect_plain_line(got);
 		if (messages[i].end && !ends(&c))
 			fail_msg("%s: no end", messages[i].what);
+		if (clock_mono_ms() - from > PROMPT_MS)
+			fail_msg("%s: it lingers", messages[i].what);
 		client_close(&c);
 	}
 	finish();
