@@ -66,9 +66,13 @@ admit_chain(const struct registrar *r, struct admit *a, struct err *e)
 	a->ldevid = a->as == ADMIT_LDEVID;
 	if (chain_to(r, a->ldevid, a, a->signer, &a->vendor, e) == 0)
 		return 0;
-	if (a->kind != ENTRY_CMP ||
-	    chain_to(r, !a->ldevid, a, a->signer, &a->vendor, &other) == -1)
+	if (a->kind != ENTRY_CMP)
 		return -1;
+	if (chain_to(r, !a->ldevid, a, a->signer, &a->vendor, &other) == -1) {
+		if (other.kind == ERR_POLICY)
+			*e = other;
+		return -1;
+	}
 	a->ldevid = !a->ldevid;
 	if (a->as == ADMIT_EITHER)
 		return 0;

@@ -507,27 +507,81 @@ reg_expect_waiting(const struct cmp_msg *m, enum cmp_body type, long id)
 	cmp_response_done(&rsp);
 }
 
-/* type: error, or ip, cp (of a p10cr) with a rejection. */
+/* The PKIStatusInfo of an error, an rp, an ip, cp or kup. */
 static inline void
-reg_expect_refused(const char *what, const struct cmp_msg *m,
-    enum cmp_body type, uint32_t fail, const char *reason)
+reg_status(const char *what, const struct cmp_msg *m, enum cmp_body type,
+    struct cmp_response *ret)
 {
-	struct cmp_response rsp = { 0 };
 	struct err e = ERR_INIT;
 	int rc;
 
 	if (cmp_body(m) != type)
 		fail_msg("%s: %s", what, cmp_body_name(cmp_body(m)));
-	rc = type == CMP_ERROR ? cmp_read_error(m, &rsp, &e)
-			       : cmp_read_response(m, &rsp, &e);
+	rc = type == CMP_ERROR ? cmp_read_error(m, ret, &e)
+	    : type == CMP_RP   ? cmp_read_rp(m, ret, &e)
+			       : cmp_read_response(m, ret, &e);
 	if (rc == -1)
 		fail_msg("%s: %s", what, e.msg);
-	if (rsp.id != (type == CMP_CP ? -1 : 0) ||
-	    rsp.status != CMP_REJECTION || rsp.fail != fail ||
+}
+
+/* type: error, or another with a rejection, id where it has one. */
+static inline void
+reg_expect_rejected(const char *what, const struct cmp_msg *m,
+    enum cmp_body type, long id, uint32_t fail, const char *reason)
+{
+	struct cmp_response rsp = { 0 };
+
+	reg_status(what, m, type, &rsp);
+	if (rsp.id != id || rsp.status != CMP_REJECTION || rsp.fail != fail ||
 	    strstr(rsp.text, reason) == NULL)
 		fail_msg("%s: id %ld, status %d, failInfo %x, %s", what, rsp.id,
 		    (int)rsp.status, (unsigned)rsp.fail, rsp.text);
 	cmp_response_done(&rsp);
+}
+
+/* The same; a cp is that of a p10cr. */
+static inline void
+reg_expect_refused(const char *what, const struct cmp_msg *m,
+    enum cmp_body type, uint32_t fail, const char *reason)
+{
+	reg_expect_rejected(
+	    what, m, type, type == CMP_CP ? -1 : 0, fail, reason);
+}
+
+/* RFC 9483 4.4: who asked for no certificate waits by an error. */
+static inline void
+reg_expect_waiting_error(const struct cmp_msg *m)
+{
+	struct cmp_response rsp = { 0 };
+
+	reg_status("waiting", m, CMP_ERROR, &rsp);
+	assert_int_equal(rsp.status, CMP_WAITING);
+	cmp_response_done(&rsp);
+}
+
+static inline void
+reg_expect_pollrep(const struct cmp_msg *m, long want)
+{
+	struct err e = ERR_INIT;
+	uint32_t secs;
+	long id = 7777;
+
+	assert_int_equal(cmp_body(m), CMP_POLLREP);
+	assert_int_equal(cmp_read_pollrep(m, &id, &secs, &e), 0);
+	assert_int_equal(id, want);
+}
+
+/* A first message of this device with this body. */
+static inline void
+reg_first(const struct signer *device, struct bytes body, struct buf *out)
+{
+	struct err e = ERR_INIT;
+	uint8_t tid[CMP_TID_LEN];
+	struct cmp_head h = { .transaction_id = bytes_of(tid, sizeof(tid)) };
+
+	random_bytes(tid, sizeof(tid));
+	if (cmp_build(&h, body, device, NULL, out, &e) == -1)
+		fail_msg("%s", e.msg);
 }
 
 #endif
