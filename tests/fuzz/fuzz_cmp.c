@@ -41,6 +41,43 @@ read_requests(const struct cmp_msg *m, struct err *e)
 }
 
 static void
+read_values(const struct cmp_info *i, struct err *e)
+{
+	AUTO(X509S) certs = cmp_info_read_certs(i->value, e);
+	AUTO(X509) root = cmp_info_read_root(i->value, e);
+	uint64_t since = 7777;
+
+	if (certs != NULL &&
+	    (sk_X509_num(certs) < 1 || sk_X509_num(certs) > CMP_EXTRA_MAX))
+		abort();
+	if (cmp_info_read_crl_status(i->value, &since, e) == -1 &&
+	    since != 7777)
+		abort();
+	if (root != NULL && i->value.len == 0)
+		abort();
+}
+
+static void
+read_others(const struct cmp_msg *m, struct err *e)
+{
+	struct cmp_response r = { 0 };
+	struct cmp_revocation rev;
+	struct cmp_info i;
+
+	if (cmp_read_rr(m, &rev, e) == 0 &&
+	    (rev.reason < 0 || rev.reason > 10 || rev.reason == 7 ||
+		rev.cert.issuer.len == 0 || rev.cert.serial.len == 0))
+		abort();
+	if (cmp_read_rp(m, &r, e) == 0) {
+		if (r.cert != NULL)
+			abort();
+		cmp_response_done(&r);
+	}
+	if (cmp_read_info(m, &i, e) == 0)
+		read_values(&i, e);
+}
+
+static void
 read_one(struct bytes der, int depth)
 {
 	AUTO(cmp_msg) m = NULL;
@@ -63,6 +100,7 @@ read_one(struct bytes der, int depth)
 		abort();
 	read_requests(m, &e);
 	read_answers(m, &e);
+	read_others(m, &e);
 	if (cmp_read_nested(m, &inner, &e) == 0) {
 		/* RFC 9483 5.2.2.1: one inside of another, no more. */
 		if (depth > 0)

@@ -98,6 +98,75 @@ cmp_requests(struct fixture *f)
 	cmp_seed("certconf-refused", &body, f->device);
 }
 
+/* What a device of the domain asks for. */
+static void
+cmp_domain_requests(struct fixture *f)
+{
+	const X509_NAME *subject = X509_get_subject_name(f->issued);
+	struct buf body AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	check(cmp_body_certreq(CMP_CR, f->new_key, subject, &body, &e), &e);
+	cmp_seed("cr", &body, f->device);
+	check(cmp_body_kur(f->new_key, subject, f->issued, &body, &e), &e);
+	cmp_seed("kur-old-cert-id", &body, f->device);
+	cmp_body_rr(f->issued, 4, &body);
+	cmp_seed("rr", &body, f->device);
+	cmp_body_certconf(0, f->issued, true, NULL, &body);
+	cmp_seed("certconf", &body, f->device);
+}
+
+/* Each question and each answer of RFC 9483 4.3. */
+static void
+cmp_infos(struct fixture *f)
+{
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	struct buf body AUTO_BUF = { 0 }, value AUTO_BUF = { 0 };
+	struct bytes none = { NULL, 0 };
+
+	sk_X509_push(certs, f->sub);
+	sk_X509_push(certs, f->root);
+	cmp_body_info(CMP_GENM, CMP_INFO_CA_CERTS, none, &body);
+	cmp_seed("genm-ca-certs", &body, f->device);
+	cmp_body_info(CMP_GENM, CMP_INFO_TEMPLATE, none, &body);
+	cmp_seed("genm-template", &body, f->device);
+	ossl_cert_der(f->root, &value);
+	cmp_body_info(CMP_GENM, CMP_INFO_ROOT_CERT, buf_bytes(&value), &body);
+	cmp_seed("genm-root", &body, f->device);
+	buf_reset(&value);
+	cmp_info_crl_status(X509_get_subject_name(f->sub), 1700000000, &value);
+	cmp_body_info(CMP_GENM, CMP_INFO_CRL_STATUS, buf_bytes(&value), &body);
+	cmp_seed("genm-crl-status", &body, f->device);
+	buf_reset(&value);
+	cmp_info_certs(certs, &value);
+	cmp_body_info(CMP_GENP, CMP_INFO_CA_CERTS, buf_bytes(&value), &body);
+	cmp_seed("genp-ca-certs", &body, f->registrar);
+	buf_reset(&value);
+	cmp_info_root_update(f->root, f->sub, NULL, &value);
+	cmp_body_info(CMP_GENP, CMP_INFO_ROOT_UPDATE, buf_bytes(&value), &body);
+	cmp_seed("genp-root-update", &body, f->registrar);
+	cmp_body_info(CMP_GENP, CMP_INFO_CRLS, none, &body);
+	cmp_seed("genp-crls-none", &body, f->registrar);
+	sk_X509_free(certs);
+}
+
+static void
+cmp_other_answers(struct fixture *f)
+{
+	struct buf body AUTO_BUF = { 0 };
+
+	cmp_body_rp(CMP_ACCEPTED, 0, NULL, &body);
+	cmp_seed("rp", &body, f->ra);
+	cmp_body_rp(CMP_REJECTION, CMP_BAD_CERT_ID, "not yours", &body);
+	cmp_seed("rp-rejection", &body, f->ra);
+	cmp_body_issued(CMP_KUP, 0, f->issued, NULL, &body);
+	cmp_seed("kup-issued", &body, f->ra);
+	cmp_body_issued(CMP_CP, -1, f->issued, NULL, &body);
+	cmp_seed("cp-issued", &body, f->ra);
+	cmp_body_waiting(CMP_RR, -1, &body);
+	cmp_seed("error-waiting", &body, f->registrar);
+}
+
 /* ---- certificates ------------------------------------------------------ */
 
 static void
@@ -384,6 +453,9 @@ main(int argc, char **argv)
 	fixture_setup(&state);
 	cmp_requests(state);
 	cmp_answers(state);
+	cmp_domain_requests(state);
+	cmp_infos(state);
+	cmp_other_answers(state);
 	certs(state);
 	cms_seeds(state);
 	voucher_seeds(state);
