@@ -1,8 +1,9 @@
-"""coverage.py BUILD LEAST FOLDER...
+"""coverage.py BUILD LEAST FOLDER|PATTERN...
 
-Lines of each folder's sources that were run, as gcov tells it in JSON; a line
+Lines of each folder's sources, or of those that a pattern fits that were run, as gcov tells it in JSON; a line
 counts once, whatever the number of programs it is compiled into.  Ends 1 when a
 folder has less than LEAST percent, or nothing at all was counted."""
+import fnmatch
 import json
 import os
 import subprocess
@@ -32,13 +33,17 @@ def source_of(name):
     return os.path.relpath(path, top)
 
 
+def belongs(source, folder):
+    return source.startswith(folder + "/") or fnmatch.fnmatch(source, folder)
+
+
 runs = {}
 for path in notes():
     for file in told(path):
         source = source_of(file["file"])
         if not source.endswith(".c"):
             continue
-        if not any(source.startswith(f + "/") for f in folders):
+        if not any(belongs(source, f) for f in folders):
             continue
         lines = runs.setdefault(source, {})
         for line in file["lines"]:
@@ -57,7 +62,7 @@ failed = False
 for folder in folders:
     all_lines = []
     for source in sorted(runs):
-        if source.startswith(folder + "/"):
+        if belongs(source, folder):
             row("  " + source, runs[source].values())
             all_lines += runs[source].values()
     if row(folder, all_lines) < least:
