@@ -1,8 +1,9 @@
 """coverage.py BUILD LEAST FOLDER|PATTERN...
 
-Lines of each folder's sources, or of those that a pattern fits that were run, as gcov tells it in JSON; a line
-counts once, whatever the number of programs it is compiled into.  Ends 1 when a
-folder has less than LEAST percent, or nothing at all was counted."""
+Lines of each folder's sources, or of those that a pattern fits, that were run,
+as gcov tells it in JSON; a line counts once, whatever the number of programs it
+is compiled into.  Ends 1 when one of them has less than LEAST percent, or
+nothing at all was counted."""
 import fnmatch
 import json
 import os
