@@ -9,17 +9,20 @@ request_id(const struct cmp_msg *m)
 
 int
 answer_issued(const struct answerer *a, const struct cmp_msg *request,
-    X509 *cert, struct buf *out, struct err *e)
+    X509 *cert, const struct answer_terms *terms, struct buf *out,
+    struct err *e)
 {
+	enum cmp_body response = cmp_response_to(cmp_body(request));
 	struct buf body AUTO_BUF = { 0 };
 	struct cmp_head h;
 
 	cmp_head_reply(request, &h);
 	/* RFC 9483 4.1.1: granted if nobody here needs the confirmation; a
 	 * certConf may be on a stick for weeks. */
-	h.implicit_confirm = cmp_implicit_confirm(request);
-	cmp_body_issued(cmp_response_to(cmp_body(request)), request_id(request),
-	    cert, NULL, &body);
+	h.implicit_confirm = cmp_implicit_confirm(request) && !terms->confirm;
+	cmp_body_granted(response, request_id(request),
+	    terms->modified ? CMP_GRANTED_WITH_MODS : CMP_ACCEPTED, cert,
+	    terms->ca_pubs && response == CMP_IP ? a->root : NULL, &body);
 	return cmp_build(&h, buf_bytes(&body), a->signer, a->more, out, e);
 }
 
@@ -49,5 +52,30 @@ answer_pkiconf(const struct answerer *a, const struct cmp_msg *request,
 
 	cmp_head_reply(request, &h);
 	cmp_body_pkiconf(&body);
+	return cmp_build(&h, buf_bytes(&body), a->signer, NULL, out, e);
+}
+
+int
+answer_revoked(const struct answerer *a, const struct cmp_msg *request,
+    struct buf *out, struct err *e)
+{
+	struct buf body AUTO_BUF = { 0 };
+	struct cmp_head h;
+
+	cmp_head_reply(request, &h);
+	cmp_body_rp(CMP_ACCEPTED, 0, NULL, &body);
+	return cmp_build(&h, buf_bytes(&body), a->signer, NULL, out, e);
+}
+
+int
+answer_info(const struct answerer *a, const struct cmp_msg *request,
+    enum cmp_info_type asked, struct bytes value, struct buf *out,
+    struct err *e)
+{
+	struct buf body AUTO_BUF = { 0 };
+	struct cmp_head h;
+
+	cmp_head_reply(request, &h);
+	cmp_body_info(CMP_GENP, cmp_info_answer(asked), value, &body);
 	return cmp_build(&h, buf_bytes(&body), a->signer, NULL, out, e);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "common/base/log.h"
+#include "ra/known.h"
 #include "ra/unwrap.h"
 
 #define RETRY_MS  5000
@@ -113,6 +114,9 @@ work_load(struct work *w, struct err *e)
 		return -1;
 	if (w->is.state != LEDGER_INTENT)
 		return 0;
+	if (known_facts(
+		w->clerk->ra->service.ledger, w->is.id, &w->v.facts, e) == -1)
+		return -1;
 	return load_part(w, LEDGER_TBS, &w->tbs, e) == -1
 	    ? -1
 	    : load_part(w, LEDGER_UNSIGNED, &w->unsigned_cert, e);
@@ -139,14 +143,17 @@ supersede(struct work *w)
 	work_refuse(w, "superseded", &why);
 }
 
-/* DECISIONS 6: a device's newer request ends its older one of this site. */
+/* DECISIONS 6: a device's newer initial request ends its older one of this
+ * site. */
 static void
 supersede_by(struct work *w)
 {
 	struct work *i;
 
+	if (!w->v.initial)
+		return;
 	for (i = w->clerk->first; i != NULL; i = i->next) {
-		if (i == w ||
+		if (i == w || !i->v.initial ||
 		    (i->stage != WORK_VERIFIED && i->stage != WORK_WAITING) ||
 		    strcmp(i->is.site, w->is.site) != 0 ||
 		    !digest_eq(&i->v.device, &w->v.device))
@@ -193,17 +200,34 @@ work_earliest(const struct work *w)
 	return checked > carried ? checked : carried;
 }
 
+/* rr and genm are answered at once, certificates when it is their turn. */
+static void
+work_granted(struct work *w)
+{
+	switch ((int)cmp_body(w->m)) {
+	case CMP_RR:
+		work_revoke(w);
+		return;
+	case CMP_GENM:
+		work_inform(w);
+		return;
+	default:
+		w->stage = WORK_VERIFIED;
+		supersede_by(w);
+	}
+}
+
 static void
 work_judge(struct work *w, const struct stamp *now)
 {
 	struct ra *r = w->clerk->ra;
-	struct judge j = { r->vendors, r->denied, r->conf.ca.organization,
-		work_earliest(w) };
+	struct judge j = { r->vendors, r->denied, &r->plain, work_earliest(w),
+		&r->conf.profiles, r->service.domain, known_by_ledger,
+		r->service.ledger };
 	struct err e = ERR_INIT;
 
 	if (judge_request(&j, &w->h, w->m, now, &w->v, &e) == 0) {
-		w->stage = WORK_VERIFIED;
-		supersede_by(w);
+		work_granted(w);
 	} else if (e.kind == ERR_LOCAL) {
 		work_stall(w, &e);
 	} else if (e.kind == ERR_RETRY) {

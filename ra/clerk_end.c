@@ -1,11 +1,13 @@
 /* How cases end: refused, issued, confirmed. */
 #include "ra/clerk_int.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/pki/issue.h"
 #include "common/service/pulls.h"
+#include "ra/known.h"
 
 static struct post
 work_poster(const struct work *w)
@@ -46,6 +48,7 @@ unsettled(struct work *w)
 		work_end(w);
 	else if (w->settle.tx_in_use)
 		refuse_tx(w);
+	/* revoked_before: judged anew, it is refused as such. */
 	else
 		work_again(w);
 }
@@ -73,7 +76,7 @@ settled(void *arg, const struct err *failed)
 	work_end(w);
 }
 
-static void
+void
 work_settle(struct work *w, enum batch_code code, const char *event)
 {
 	bool unless_intent = w->settle.unless_intent;
@@ -94,6 +97,10 @@ work_settle(struct work *w, enum batch_code code, const char *event)
 		.parent = w->settle.parent,
 		.confirm = w->settle.confirm,
 		.confirm_reason = w->settle.confirm_reason,
+		.revoke = w->settle.revoke,
+		.revoke_reason = w->settle.revoke_reason,
+		.max_live = w->settle.max_live,
+		.older = w->settle.older,
 		.user = w,
 	};
 	work_busy(w);
@@ -123,6 +130,87 @@ work_give_up(struct work *w)
 	work_refuse(w, "refused", &why);
 }
 
+/* ---- terms ------------------------------------------------------------- */
+
+/* What the answer needs to know of how the case was judged stands among the
+ * facts: it may be written after a restart. */
+static void
+work_note_terms(struct work *w)
+{
+	char id[24];
+
+	facts_set(&w->v.facts, "granted", FACT_END_TO_END,
+	    w->v.grant.modified ? "with modifications" : "as asked");
+	if (w->v.signer_case == 0)
+		return;
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)w->v.signer_case);
+	facts_set(&w->v.facts, "signer.case", FACT_END_TO_END, id);
+}
+
+static const char *
+fact_value(const struct facts *facts, const char *name)
+{
+	const struct fact *f = facts_get(facts, name);
+
+	return f != NULL && f->level == FACT_END_TO_END ? f->value : "";
+}
+
+/* A profile that is gone from the configuration meanwhile was the plain one. */
+static const struct profile *
+facts_profile(const struct ra *r, const struct facts *f)
+{
+	struct err no = ERR_INIT;
+	const struct profile *p = profile_find(
+	    &r->conf.profiles, &r->plain, fact_value(f, "profile"), &no);
+
+	return p != NULL ? p : &r->plain;
+}
+
+static struct answer_terms
+work_terms(const struct work *w)
+{
+	const struct profile *p = facts_profile(w->clerk->ra, &w->v.facts);
+
+	return (struct answer_terms){
+		.confirm = !p->implicit_confirm,
+		.modified = strcmp(fact_value(&w->v.facts, "granted"),
+				"with modifications") == 0,
+		.ca_pubs = p->ca_pubs,
+	};
+}
+
+static void
+limit_by(struct work *w, const struct facts *f)
+{
+	struct err no = ERR_INIT;
+	uint64_t id;
+
+	w->settle.max_live = facts_profile(w->clerk->ra, f)->max_live;
+	if (number_parse(
+		fact_value(f, "signer.case"), 1, INT64_MAX, &id, &no) == 0)
+		w->settle.older = id;
+}
+
+/* Who need not confirm has it now; else the older ones go when it does. */
+static void
+work_limit(struct work *w, const struct answer_terms *t)
+{
+	if (cmp_implicit_confirm(w->m) && !t->confirm)
+		limit_by(w, &w->v.facts);
+}
+
+static void
+work_limit_parent(struct work *w, uint64_t parent)
+{
+	struct facts f = { 0 };
+	struct err e = ERR_INIT;
+
+	if (known_facts(w->clerk->ra->service.ledger, parent, &f, &e) == 0)
+		limit_by(w, &f);
+}
+
+/* ---- confirmations ----------------------------------------------------- */
+
 void
 work_confirm(struct work *w, uint64_t parent, const struct cmp_certconf *c)
 {
@@ -138,6 +226,8 @@ work_confirm(struct work *w, uint64_t parent, const struct cmp_certconf *c)
 	w->settle.parent = parent;
 	w->settle.confirm = accepted ? LEDGER_CONFIRMED : LEDGER_REJECTED;
 	w->settle.confirm_reason = w->reason;
+	if (accepted)
+		work_limit_parent(w, parent);
 	work_settle(w, BATCH_ANSWERED, accepted ? "confirmed" : "rejected");
 }
 
@@ -198,16 +288,23 @@ grant_build(struct work *w, struct err *e)
 	struct ra *r = w->clerk->ra;
 	X509 *issuer = ra_issuer(r);
 	uint64_t now = clock_now().time, from, to;
+	const struct profile *p = w->v.profile;
+	struct buf usage AUTO_BUF = { 0 }, purposes AUTO_BUF = { 0 };
 	struct issue_spec spec = {
-		.subject = w->v.subject,
+		.subject = w->v.grant.subject,
 		.pubkey = w->v.request.pubkey,
 		.not_before = now - BACKDATE,
-		.not_after = now + r->conf.ca.lifetime / 1000,
+		.not_after = now + p->lifetime / 1000,
 		.pathlen = -1,
-		.key_usage = "critical,digitalSignature",
-		.ext_key_usage = "clientAuth",
+		.san =
+		    w->v.grant.san.len > 0 ? buf_cstr(&w->v.grant.san) : NULL,
 	};
 	AUTO(X509) x = NULL;
+
+	buf_printf(&usage, "critical,%s", p->key_usage);
+	profile_ext_key_usage(p, &purposes);
+	spec.key_usage = buf_cstr(&usage);
+	spec.ext_key_usage = purposes.len > 0 ? buf_cstr(&purposes) : NULL;
 
 	if (cert_validity(issuer, &from, &to, e) == -1)
 		return -1;
@@ -233,6 +330,7 @@ work_intend(struct work *w)
 		return;
 	}
 	w->same = same_key(w->is.site, &w->v.device, &w->v.request.tmpl);
+	work_note_terms(w);
 	w->intend = (struct ledger_intend){
 		.id = w->is.id,
 		.tx = judge_tx(w->m, &w->v.spki),
@@ -242,6 +340,8 @@ work_intend(struct work *w)
 		.device = w->v.serial,
 		.serial = w->serial,
 		.same = &w->same,
+		.holder = &w->v.holder,
+		.signer = w->v.signer_case,
 		.user = w,
 	};
 	work_busy(w);
@@ -256,9 +356,13 @@ work_give_same(struct work *w, uint64_t id)
 	struct err e = ERR_INIT;
 	AUTO(X509) cert = ossl_cert_parse(buf_bytes(&w->cert), &e);
 
+	struct answer_terms t = { .confirm = false };
+
+	work_note_terms(w);
+	t = work_terms(w);
 	if (cert == NULL ||
-	    answer_issued(&w->clerk->ra->answers, w->m, cert, &w->answer, &e) ==
-		-1) {
+	    answer_issued(
+		&w->clerk->ra->answers, w->m, cert, &t, &w->answer, &e) == -1) {
 		e.kind = ERR_LOCAL;
 		work_stall(w, &e);
 		return;
@@ -293,7 +397,8 @@ work_grant(struct work *w)
 }
 
 static int
-issue_build(struct work *w, struct bytes signature, struct err *e)
+issue_build(struct work *w, struct bytes signature,
+    const struct answer_terms *t, struct err *e)
 {
 	struct ra *r = w->clerk->ra;
 	AUTO(X509) x = ossl_cert_parse(buf_bytes(&w->unsigned_cert), e);
@@ -305,18 +410,20 @@ issue_build(struct work *w, struct bytes signature, struct err *e)
 	/* What goes out is what a reader of these octets sees. */
 	if ((cert = ossl_cert_parse(buf_bytes(&w->cert), e)) == NULL)
 		return -1;
-	return answer_issued(&r->answers, w->m, cert, &w->answer, e);
+	return answer_issued(&r->answers, w->m, cert, t, &w->answer, e);
 }
 
 void
 work_issue(struct work *w, struct bytes signature)
 {
+	struct answer_terms t = work_terms(w);
 	struct err e = ERR_INIT;
 
-	if (issue_build(w, signature, &e) == -1) {
+	if (issue_build(w, signature, &t, &e) == -1) {
 		e.kind = ERR_LOCAL;
 		work_stall(w, &e);
 		return;
 	}
+	work_limit(w, &t);
 	work_settle(w, BATCH_ANSWERED, "issued");
 }

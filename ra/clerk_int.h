@@ -58,6 +58,11 @@ void work_issue(struct work *w, struct bytes signature);
 void work_give_up(struct work *w);
 void work_confirm(
     struct work *w, uint64_t parent, const struct cmp_certconf *c);
+/* clerk_other.c: rr and genm. */
+void work_revoke(struct work *w);
+void work_inform(struct work *w);
+/* Ends the case with the answer in w->answer; w->settle tells what else. */
+void work_settle(struct work *w, enum batch_code code, const char *event);
 /* Writes down what shall be issued, then has it signed. */
 void work_grant(struct work *w);
 /* Has the intent that is in the ledger signed. */

@@ -12,7 +12,8 @@
 int
 ra_configure(struct ra *r, const char *path, struct err *e)
 {
-	if (conf_load(path, ra_conf_table, &r->conf, e) == -1)
+	if (conf_load(path, ra_conf_table, &r->conf, e) == -1 ||
+	    profile_check(&r->conf.profiles, e) == -1)
 		return -1;
 	if ((r->issuers = ossl_load_certs(r->conf.ca.certificate, e)) == NULL)
 		return err_prefix(e, "ca.certificate");
@@ -45,6 +46,46 @@ load_vendors(struct ra *r, struct err *e)
 	return 0;
 }
 
+/* RFC 9483 4.3.2: links to the next root without it lead nowhere. */
+static int
+load_new_root(struct ra *r, struct err *e)
+{
+	struct {
+		const char *key, *path;
+		X509 **x;
+	} files[] = {
+		{ "new-root", r->conf.ca.new_root, &r->new_root },
+		{ "new-with-old", r->conf.ca.new_with_old, &r->new_with_old },
+		{ "old-with-new", r->conf.ca.old_with_new, &r->old_with_new },
+	};
+
+	for (size_t i = 0; i < NELEMS(files); i++)
+		if (files[i].path != NULL &&
+		    (*files[i].x = ossl_load_cert(files[i].path, e)) == NULL)
+			return err_prefix(e, "ca.%s", files[i].key);
+	if (r->new_root == NULL &&
+	    (r->new_with_old != NULL || r->old_with_new != NULL))
+		return err_set(e, ERR_CONF, "ca.new-root: missing");
+	return 0;
+}
+
+/* What was issued before there were profiles. */
+static void
+load_plain(struct ra *r)
+{
+	static char usage[] = "digitalSignature", purpose[] = "clientAuth";
+	static char *purposes[] = { purpose };
+
+	r->plain = (struct profile){
+		.organization = r->conf.ca.organization,
+		.key_usage = usage,
+		.ext_key_usage = { purposes, NELEMS(purposes) },
+		.others = PROFILE_OTHERS_IGNORE,
+		.lifetime = r->conf.ca.lifetime,
+		.implicit_confirm = true,
+	};
+}
+
 /* RFC 9483 3.3: an ip holds the chain of the new certificate. */
 static void
 load_answerer(struct ra *r)
@@ -54,6 +95,7 @@ load_answerer(struct ra *r)
 
 	r->answers.signer = s;
 	r->answers.more = more;
+	r->answers.root = r->root;
 	for (int i = 0; i < sk_X509_num(r->issuers); i++) {
 		X509 *x = sk_X509_value(r->issuers, i);
 		bool there = false;
@@ -188,8 +230,11 @@ ra_load(struct ra *r, struct err *e)
 {
 	if (service_load(&r->service, &r->conf.service, &trade, r, r->issuers,
 		e) == -1 ||
-	    load_vendors(r, e) == -1)
+	    load_vendors(r, e) == -1 ||
+	    (r->root = ossl_load_cert(r->conf.service.domain_ca, e)) == NULL ||
+	    load_new_root(r, e) == -1)
 		return -1;
+	load_plain(r);
 	load_answerer(r);
 	return 0;
 }
@@ -220,6 +265,11 @@ ra_close(struct ra *r)
 	sk_X509_free(r->answers.more);
 	denylist_free(r->denied);
 	trust_free(r->vendors);
+	X509_free(r->root);
+	X509_free(r->new_root);
+	X509_free(r->new_with_old);
+	X509_free(r->old_with_new);
+	buf_done(&r->crl);
 	x509s_free(r->issuers);
 	conf_free(ra_conf_table, &r->conf);
 }

@@ -20,6 +20,11 @@ struct ra {
 	struct ca *ca;
 	struct trust *vendors;	 /* believed of devices */
 	struct denylist *denied; /* NULL: none */
+	struct profile plain;	 /* of requests that name none */
+	X509 *root;		 /* of the domain */
+	/* Of the next root, if there is one; each may be NULL. */
+	X509 *new_root, *new_with_old, *old_with_new;
+	struct buf crl; /* the newest list that we signed; empty: none */
 	struct answerer answers;
 	struct clerk *clerk;
 };

@@ -3,6 +3,7 @@
 #define WAYBILL_RA_RA_CONF_H
 
 #include "common/service/service_conf.h"
+#include "ra/profile.h"
 
 struct ra_vendor {
 	char *name, *anchor;
@@ -11,11 +12,13 @@ struct ra_vendor {
 struct ra_conf {
 	struct service_conf service;
 	char *deny_list;
-	struct conf_list vendors; /* struct ra_vendor */
-	uint64_t same_key;	  /* milliseconds */
+	struct conf_list vendors;  /* struct ra_vendor */
+	struct conf_list profiles; /* struct profile */
+	uint64_t same_key;	   /* milliseconds */
 	struct {
 		int kind;
 		char *key, *certificate, *organization;
+		char *new_root, *new_with_old, *old_with_new;
 		uint64_t lifetime; /* milliseconds */
 	} ca;
 };

@@ -50,6 +50,7 @@ enum cmp_fail {
 	CMP_BAD_DATA_FORMAT = 1 << 5,
 	CMP_WRONG_AUTHORITY = 1 << 6,
 	CMP_BAD_POP = 1 << 9,
+	CMP_CERT_REVOKED = 1 << 10,
 	CMP_WRONG_INTEGRITY = 1 << 12,
 	CMP_BAD_RECIPIENT_NONCE = 1 << 13,
 	CMP_BAD_SENDER_NONCE = 1 << 18,
@@ -156,6 +157,11 @@ struct cmp_request {
 	struct cmp_cert_id old;
 };
 void cmp_request_done(struct cmp_request *r);
+/* The extensions asked for, none if it asks for none; owned
+ * (sk_X509_EXTENSION_pop_free).  NULL with ERR_INPUT, badCertTemplate. */
+STACK_OF(X509_EXTENSION) *
+    cmp_request_extensions(
+	const struct cmp_request *r, struct err *e) WARN_UNUSED;
 int cmp_read_request(const struct cmp_msg *m, struct cmp_request *ret,
     struct err *e) WARN_UNUSED;
 
@@ -262,6 +268,9 @@ void cmp_body_nested(struct bytes message, struct buf *out);
 /* ip or cp with one accepted certificate; ca_pubs NULL or with one anchor. */
 void cmp_body_issued(
     enum cmp_body response, long id, X509 *cert, X509 *ca_pub, struct buf *out);
+/* The same with another status: CMP_ACCEPTED or CMP_GRANTED_WITH_MODS. */
+void cmp_body_granted(enum cmp_body response, long id, enum cmp_status status,
+    X509 *cert, X509 *ca_pub, struct buf *out);
 void cmp_body_certconf(
     long id, X509 *cert, bool accept, const char *text, struct buf *out);
 /* ir (or cr, kur) with a template of subject and key, proof of possession by
@@ -288,6 +297,12 @@ void cmp_info_root_update(X509 *new_with_new, X509 *new_with_old,
     X509 *old_with_new, struct buf *out);
 /* crls: DER of each CertificateList. */
 void cmp_info_crls(const struct bytes *crls, size_t n, struct buf *out);
+/* RFC 9483 4.3.3: the subject's attributes that are empty are for the asker to
+ * fill in; keys: "p256", "p384", "p521", "rsa", "ed25519", "ed448", which are
+ * accepted; none: any. */
+void cmp_info_template(const X509_NAME *subject,
+    const STACK_OF(X509_EXTENSION) * extensions, const char *const *keys,
+    size_t n_keys, struct buf *out);
 /* this_update 0: the asker has none. */
 void cmp_info_crl_status(
     const X509_NAME *issuer, uint64_t this_update, struct buf *out);

@@ -170,6 +170,13 @@ void
 cmp_body_issued(
     enum cmp_body response, long id, X509 *cert, X509 *ca_pub, struct buf *out)
 {
+	cmp_body_granted(response, id, CMP_ACCEPTED, cert, ca_pub, out);
+}
+
+void
+cmp_body_granted(enum cmp_body response, long id, enum cmp_status status,
+    X509 *cert, X509 *ca_pub, struct buf *out)
+{
 	size_t at = out->len, list, pair;
 
 	if (ca_pub != NULL) {
@@ -179,7 +186,7 @@ cmp_body_issued(
 	}
 	list = out->len;
 	der_add_long(out, id);
-	cmp_add_status(out, CMP_ACCEPTED, 0, NULL);
+	cmp_add_status(out, status, 0, NULL);
 	pair = out->len;
 	ossl_cert_der(cert, out);
 	der_close(out, pair, DER_CTX(0)); /* certificate of certOrEncCert */

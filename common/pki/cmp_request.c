@@ -244,6 +244,22 @@ cmp_read_request(
 	return 0;
 }
 
+STACK_OF(X509_EXTENSION) *
+    cmp_request_extensions(const struct cmp_request *r, struct err *e)
+{
+	struct buf der AUTO_BUF = { 0 };
+	STACK_OF(X509_EXTENSION) * ret;
+	const uint8_t *p;
+
+	der_add(&der, DER_SEQ, r->extensions);
+	p = der.data;
+	ret = d2i_X509_EXTENSIONS(NULL, &p, (long)der.len);
+	if (ret == NULL)
+		cmp_fail_ossl(e, ERR_INPUT, CMP_BAD_CERT_TEMPLATE,
+		    "cmp: extensions asked for malformed");
+	return ret;
+}
+
 void
 cmp_request_done(struct cmp_request *r)
 {

@@ -21,7 +21,8 @@ configure(const char *ca_key)
 	buf_printf(&y,
 	    "link: {key: %s/link-ra.key, certificate: %s/link-ra.crt, "
 	    "ca: %s/link-ca.crt}\n"
-	    "vendors: [{name: acme, anchor: %s/vendor.crt}]\n",
+	    "vendors: [{name: acme, anchor: %s/vendor.crt}]\n"
+	    "profiles: [{name: other}]\n",
 	    d, d, d, d);
 	buf_printf(&y,
 	    "store: {directory: %s/store, seal: %s/seal.key, map-size: 8MiB}\n"
