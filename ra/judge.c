@@ -67,15 +67,11 @@ judge_profile(const struct judge *j, const struct cmp_msg *m,
 			    name, was->value);
 		name = was->value;
 	}
-	facts_of_signer(v, cmp_profile(m));
-	facts_set(&v->facts, "vendor", FACT_END_TO_END, vendor);
-	/* A sub-CA of the vendor's may be on the list as well. */
-	for (int i = 0; i < sk_X509_num(chain); i++)
-		if (denylist_check(j->denied, sk_X509_value(chain, i), e) ==
-		    -1) {
-			e->fail = CMP_NOT_AUTHORIZED;
-			return -1;
-		}
+	v->profile = profile_find(j->profiles, j->plain, name, e);
+	if (v->profile == NULL)
+		return -1;
+	facts_set(&v->facts, "profile", FACT_END_TO_END, name);
+	v->holder = judge_holder(fact(v, "vendor"), v->serial, name);
 	return 0;
 }
 
@@ -132,6 +128,10 @@ judge_deadline(
 {
 	if (claims_deadline(h, now, e) == 0)
 		return 0;
+	e->fail = CMP_BAD_TIME;
+	return -1;
+}
+
 static int
 judge_body(const struct judge *j, const struct cmp_msg *m,
     const struct known *old, struct verdict *v, struct err *e)
@@ -157,10 +157,6 @@ judge_served(const struct entry_header *h, enum cmp_body b, struct verdict *v,
 	claims_facts(h, JUDGE_FACTS, &v->facts);
 	return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 	    "message: %s is not served here", cmp_body_name(b));
-}
-
-	e->fail = CMP_BAD_TIME;
-	return -1;
 }
 
 int
