@@ -5,6 +5,7 @@
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
 #include "registrar/prefetch.h"
+#include "registrar/reference.h"
 
 static int
 not_authorized(struct err *e, const char *why)
@@ -129,7 +130,7 @@ admit_sibling(const struct registrar *r, const struct admit *a, struct err *e)
 	    !known_here(r, a, idevid))
 		return not_authorized(
 		    e, "TLS client and signer of the request differ");
-	return denylist_check(r->denied, a->tls_client, e);
+	return reference_denied(r, a->tls_client, e);
 }
 
 /*
@@ -176,6 +177,9 @@ admit_facts(struct admit *a)
 	facts_set(f, names[a->ldevid][2], FACT_REGISTRAR, a->serial);
 	if (!a->ldevid)
 		facts_set(f, "vendor", FACT_REGISTRAR, a->vendor);
+	if (a->revocation != REVOCATION_NOT_ASKED)
+		facts_set(f, "revocation", FACT_REGISTRAR,
+		    revocation_name(a->revocation));
 	facts_set(f, "signer.spki", FACT_REGISTRAR,
 	    hex_format(hex, spki.b, DIGEST_LEN));
 	facts_set(f, "profile", FACT_REGISTRAR, a->profile);
@@ -241,12 +245,34 @@ admit_purpose(const struct admit *a, struct err *e)
 	return 0;
 }
 
+/* What its maker's lists say: a chain is built for them alone, since one that
+ * was remembered is not told. */
+static int
+admit_revoked(const struct registrar *r, struct admit *a, struct err *e)
+{
+	AUTO(X509S) chain = NULL;
+	STACK_OF(X509) * untrusted;
+	const char *vendor;
+	int rc;
+
+	a->revocation = REVOCATION_NOT_ASKED;
+	if (a->ldevid || !revocation_asks(r->revoked, a->vendor))
+		return 0;
+	untrusted = admit_untrusted(a);
+	rc = trust_check(r->vendors, a->signer, untrusted, clock_judge_time(),
+	    &vendor, &chain, e);
+	sk_X509_free(untrusted);
+	return rc == -1 ? -1
+			: revocation_check(r->revoked, vendor, chain,
+			      clock_judge_time(), &a->revocation, e);
+}
+
 int
 admit_check(const struct registrar *r, struct admit *a, struct err *e)
 {
 	if (admit_client(a, e) == -1 || admit_chain(r, a, e) == -1 ||
-	    denylist_check(r->denied, a->signer, e) == -1 ||
-	    admit_purpose(a, e) == -1)
+	    reference_denied(r, a->signer, e) == -1 ||
+	    admit_purpose(a, e) == -1 || admit_revoked(r, a, e) == -1)
 		return -1;
 	/* RFC 8995 2.3.1: the IDevID's subject names the device, and the
 	 * LDevID's after it. */

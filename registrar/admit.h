@@ -6,6 +6,7 @@
 #ifndef WAYBILL_REGISTRAR_ADMIT_H
 #define WAYBILL_REGISTRAR_ADMIT_H
 
+#include "common/pki/revocation.h"
 #include "common/queue/entry.h"
 #include "registrar/registrar.h"
 
@@ -30,6 +31,7 @@ struct admit {
 	bool ldevid;	    /* the signer is of our domain */
 	const char *vendor; /* name of the anchor, borrowed; "": ldevid */
 	char serial[128];   /* the signer's subject serialNumber */
+	enum revocation_word revocation; /* of an IDevID */
 	struct facts facts;
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/link/frame.h"
 #include "registrar/carry.h"
+#include "registrar/reference.h"
 
 #define SESSION_WINDOW	 32
 #define SESSION_STALL_MS 300000 /* DESIGN 8: the progress watchdog */
@@ -56,6 +57,7 @@ struct session {
 	uint64_t puts[SESSION_WINDOW]; /* tags */
 	struct timer *again;
 	struct recover recover;
+	struct session_ask *ask; /* for reference data */
 	struct timer *watchdog;
 	uint64_t progress_at; /* something moved, or there was nothing to do */
 };

@@ -8,6 +8,7 @@
 #include "registrar/control_keep.h"
 #include "registrar/control_queue.h"
 #include "registrar/control_voucher.h"
+#include "registrar/reference.h"
 #include "registrar/roles.h"
 
 /* ---- GET /v1/status --------------------------------------------------- */
@@ -93,6 +94,7 @@ control_status(struct registrar *r, struct https_req *q, const char *rest)
 	    status_states(&n));
 	json_object_set_new(j, "open", json_integer((json_int_t)n.open));
 	json_object_set_new(j, "resend", json_integer((json_int_t)n.resend));
+	json_object_set_new(j, "reference", reference_json(r));
 	json_object_set_new(j, "oldest", status_waiting(r));
 	json_object_set_new(j, "suspended", json_text(why));
 	json_object_set_new(
@@ -134,10 +136,28 @@ control_metrics(struct registrar *r, struct https_req *q, const char *rest)
 	for (int s = ENTRY_RECEIVED; s < ENTRY_STATE__MAX; s++)
 		buf_printf(&out, "waybill_entries{state=\"%s\"} %llu\n",
 		    entry_state_name(s), (unsigned long long)n.by_state[s]);
+	reference_metrics(r, &out);
 	https_reply(q,
 	    &(struct https_answer){ .status = 200,
 		.type = "text/plain; version=0.0.4",
 		.body = buf_bytes(&out) });
+}
+
+/* ---- GET /v1/reference/NAME ------------------------------------------- */
+
+/* As the service gave it. */
+static void
+control_reference(struct registrar *r, struct https_req *q, const char *rest)
+{
+	struct buf octets AUTO_BUF = { 0 };
+
+	if (reference_get(r, rest, &octets, NULL))
+		https_reply(q,
+		    &(struct https_answer){ .status = 200,
+			.type = "application/octet-stream",
+			.body = buf_bytes(&octets) });
+	else
+		https_reply_text(q, 404, "nothing of this name is known");
 }
 
 /* ---- routes ----------------------------------------------------------- */
@@ -158,6 +178,7 @@ static const struct {
 	{ "/v1/queue/", HTTPS_GET, ROLE_VIEWER, queue_show },
 	{ "/v1/audit", HTTPS_GET, ROLE_VIEWER, keep_audit },
 	{ "/v1/audit/verify", HTTPS_GET, ROLE_VIEWER, keep_verify },
+	{ "/v1/reference/", HTTPS_GET, ROLE_VIEWER, control_reference },
 	{ "/v1/backup", HTTPS_POST, ROLE_ADMIN, keep_backup },
 	{ "/v1/restore", HTTPS_POST, ROLE_ADMIN, keep_restore },
 	{ "/v1/voucher", HTTPS_GET, ROLE_VIEWER, voucher_list },

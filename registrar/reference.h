@@ -32,8 +32,8 @@ void reference_free(struct reference *r);
  */
 bool reference_get(const struct registrar *r, const char *name, struct buf *ret,
     uint64_t *ret_age);
-/* Any thread.  As denylist_check, of the deny lists that services published.
- */
+/* Any thread.  As denylist_check, of our own deny list and of those that
+ * services published. */
 int reference_denied(
     const struct registrar *r, X509 *x, struct err *e) WARN_UNUSED;
 

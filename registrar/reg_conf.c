@@ -1,5 +1,7 @@
 #include "registrar/reg_conf.h"
 
+#include "common/pki/revocation.h"
+
 /* Sockets, the store and the bases beside connections of devices. */
 #define FILES_SPARE 512
 
@@ -23,6 +25,24 @@ static const struct conf_item vendor_table[] = {
 	    .off = offsetof(struct reg_vendor, voucher_anchor),
 	    .def = "",
 	    .help = "PEM file of who may sign its vouchers; default anchor" },
+	{ .key = "sub-ca",
+	    .type = CONF_STR,
+	    .off = offsetof(struct reg_vendor, sub_ca),
+	    .def = "",
+	    .help = "PEM file of its authorities below the roots: may sign "
+		    "crl" },
+	{ .key = "crl",
+	    .type = CONF_STRS,
+	    .off = offsetof(struct reg_vendor, crl),
+	    .def = "",
+	    .max = 16,
+	    .help = "files of its lists of revoked certificates, PEM or DER" },
+	{ .key = "crl-unknown",
+	    .type = CONF_ENUM,
+	    .off = offsetof(struct reg_vendor, crl_unknown),
+	    .def = "wait",
+	    .names = revocation_unknowns,
+	    .help = "a device of which crl does not tell, since it is stale" },
 	{ .key = NULL },
 };
 
@@ -353,6 +373,13 @@ const struct conf_item reg_conf_table[] = {
 	    .min = 1000,
 	    .max = 86400000,
 	    .help = "the audit trail is countersigned so often" },
+	{ .key = "reference",
+	    .type = CONF_DUR,
+	    .off = OFF(reference),
+	    .def = "1h",
+	    .min = 1000,
+	    .max = 30ULL * 86400000,
+	    .help = "services are asked for reference data so often" },
 	{ .key = NULL },
 };
 

@@ -11,6 +11,9 @@ enum reg_certconf { REG_CERTCONF_LOCAL, REG_CERTCONF_DELAY };
 struct reg_vendor {
 	char *name, *anchor;
 	char *voucher_anchor; /* NULL: anchor */
+	char *sub_ca;	      /* NULL: none */
+	struct conf_strs crl;
+	int crl_unknown; /* enum revocation_unknown */
 };
 
 struct reg_service {
@@ -54,7 +57,7 @@ struct reg_conf {
 		uint64_t device_open, device_hour, vendor_open, open;
 	} limits;
 	/* Milliseconds. */
-	uint64_t deadline, sweep, checkpoint, retention;
+	uint64_t deadline, sweep, checkpoint, retention, reference;
 };
 
 extern const struct conf_item reg_conf_table[];

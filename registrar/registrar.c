@@ -6,12 +6,14 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/pki/certfacts.h"
+#include "common/pki/revocation.h"
 #include "common/sys/daemon.h"
 #include "registrar/caps.h"
 #include "registrar/carry.h"
 #include "registrar/control_api.h"
 #include "registrar/control_json.h"
 #include "registrar/front.h"
+#include "registrar/reference.h"
 #include "registrar/roles.h"
 #include "registrar/sweep.h"
 #include "registrar/vwatch.h"
@@ -79,7 +81,15 @@ configure_vendor(struct registrar *r, const struct reg_vendor *v, struct err *e)
 	const char *voucher =
 	    v->voucher_anchor != NULL ? v->voucher_anchor : v->anchor;
 
-	if (trust_add_file(r->vendors, v->name, v->anchor, e) == -1)
+	const struct revocation_vendor lists = { .name = v->name,
+		.anchor = v->anchor,
+		.sub_ca = v->sub_ca,
+		.lists = (const char *const *)v->crl.v,
+		.n = v->crl.n,
+		.unknown = (enum revocation_unknown)v->crl_unknown };
+
+	if (trust_add_file(r->vendors, v->name, v->anchor, e) == -1 ||
+	    revocation_add(r->revoked, &lists, e) == -1)
 		return -1;
 	return trust_add_file(r->vouchers, v->name, voucher, e);
 }
@@ -89,6 +99,7 @@ configure_trust(struct registrar *r, struct err *e)
 {
 	const struct reg_vendor *v = r->conf.vendors.v;
 
+	r->revoked = revocation_new();
 	r->vendors = trust_new();
 	r->vouchers = trust_new();
 	r->domain = trust_new();
@@ -234,6 +245,7 @@ registrar_open(struct registrar *r, struct err *e)
 	contact_init(&r->nobody, r->started);
 	open_caps(r);
 	if (open_outbox(r, e) == -1 || open_bases(r, e) == -1 ||
+	    reference_open(r, r->loops[0], &r->reference, e) == -1 ||
 	    carry_open(r, r->loops[0], &r->carry, e) == -1)
 		return -1;
 	vwatch_open(r, r->loops[0]);
@@ -289,6 +301,7 @@ registrar_close(struct registrar *r)
 	for (size_t i = 0; i < r->n_bases; i++)
 		front_stop(r->fronts[i]);
 	sweep_stop(r->sweep);
+	reference_stop(r->reference);
 	carry_stop(r->carry);
 	https_close(r->control);
 	close_settle(r);
@@ -297,6 +310,7 @@ registrar_close(struct registrar *r)
 		front_free(r->fronts[i]);
 	sweep_free(r->sweep);
 	carry_free(r->carry);
+	reference_free(r->reference);
 	for (size_t i = 0; i < r->n_bases; i++)
 		loop_free(r->loops[i]);
 	caps_free(r->caps);
@@ -305,6 +319,7 @@ registrar_close(struct registrar *r)
 	free(r->services);
 	sk_X509_pop_free(r->lras, X509_free);
 	denylist_free(r->denied);
+	revocation_free(r->revoked);
 	trust_free(r->vendors);
 	trust_free(r->vouchers);
 	trust_free(r->domain);

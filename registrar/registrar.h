@@ -21,6 +21,8 @@ struct front;
 struct carry;
 struct caps;
 struct sweep;
+struct reference;
+struct revocation;
 
 /* A service as the registrar knows it. */
 struct service {
@@ -45,9 +47,11 @@ struct registrar {
 	struct trust *domain; /* believed of services and certificates issued */
 	STACK_OF(X509) * lras;	 /* whose nested messages are opened */
 	struct denylist *denied; /* NULL: none */
+	struct revocation *revoked; /* what makers revoked */
 	struct service *services;
 	size_t n_services;
 	struct outbox *outbox;
+	struct reference *reference;
 	struct caps *caps;
 	atomic_uint connections; /* of pledges, on all bases */
 	size_t n_bases;

@@ -87,6 +87,7 @@ session_begin(struct session *s)
 	    (unsigned long long)s->seq, NULL);
 	session_pull(s);
 	session_push(s);
+	reference_ask_begin(s->ask);
 }
 
 /* ---- PUT -------------------------------------------------------------- */
@@ -230,6 +231,7 @@ session_quiet(struct session *s)
 	s->n_puts = 0;
 	timer_clear(s->again);
 	recover_stop(s);
+	reference_ask_stop(s->ask);
 	if (s->service != NULL)
 		contact_link(&s->service->contact, session_hand_on(s, false),
 		    clock_mono_ms());
@@ -337,15 +339,18 @@ static void
 session_nack(struct session *s, const struct frame *f)
 {
 	bool pull = f->tag != 0 && f->tag == s->pull_tag;
+	bool data = reference_ask_nack(s->ask, f->tag);
 	struct err e = ERR_INIT;
 
-	if (!session_take_asked(s, f->tag)) {
+	if (!data && !session_take_asked(s, f->tag)) {
 		session_unsolicited(s, f);
 		return;
 	}
 	err_set(&e, ERR_RETRY, "%s", f->u.nack.reason);
 	log_err(
 	    LOG_WARN, "link.nack", &e, "service", "%s", session_name(s), NULL);
+	if (data)
+		return;
 	if (pull)
 		session_quiet(s);
 	timer_set(s->again, session_patience(f->u.nack.retry_after));
@@ -413,6 +418,10 @@ session_frame(struct session *s, struct bytes octets, struct err *e)
 	case FRAME_PING:
 		recover_ping(s, f.tag);
 		return 0;
+	case FRAME_DATA:
+		if (!reference_ask_data(s->ask, &f))
+			session_unsolicited(s, &f);
+		return 0;
 	case FRAME_SENT:
 		return 0;
 	default:
@@ -463,6 +472,7 @@ session_open(struct session *s, struct carry_conn *k)
 	s->watchdog = timer_new(k->carry->loop, session_watch, s);
 	timer_set(s->watchdog, k->carry->stall_ms / SESSION_LOOKS);
 	recover_open(s);
+	s->ask = reference_ask_new(s);
 }
 
 void
@@ -472,4 +482,5 @@ session_close(struct session *s)
 	timer_free(s->again);
 	timer_free(s->watchdog);
 	recover_close(s);
+	reference_ask_free(s->ask);
 }

@@ -6,6 +6,7 @@
 #include "common/pki/certfacts.h"
 #include "common/pki/voucher.h"
 #include "registrar/prefetch.h"
+#include "registrar/reference.h"
 
 #define SCAN_MAX 512 /* entries looked through for an LDevID's enrolment */
 
@@ -31,7 +32,7 @@ reporter_check(const struct registrar *r, const struct https_req *q,
 	    trust_check(r->vendors, ret->cert, https_peer_chain(q),
 		clock_judge_time(), &ret->anchor, NULL, e) == -1)
 		return -1;
-	if (denylist_check(r->denied, ret->cert, e) == -1)
+	if (reference_denied(r, ret->cert, e) == -1)
 		return -1;
 	return cert_subject_serial(ret->cert, ret->serial, e);
 }

@@ -175,7 +175,7 @@
 	X(CRL_FILE, "crl.file", 16 * 1024 * 1024, "octets", "exit 78", \
 	    "common/pki/crl") \
 	X(DENY_FILE, "deny-list.file", 16 * 1024 * 1024, "octets", \
-	    "exit 78", "common/pki/trust") \
+	    "exit 78", "common/pki/denylist") \
 	X(PEM_FILE, "certificates.file", 256 * 1024, "octets", \
 	    "exit 78", "common/pki/ossl") \
 	X(PEM_CERTIFICATES, "certificates.count", 64, "certificates", \

@@ -60,6 +60,9 @@ const STACK_OF(X509) * trust_anchors(const struct trust *t);
  */
 struct denylist;
 struct denylist *denylist_load(const char *path, struct err *e) WARN_UNUSED;
+/* The text itself; `what` stands for the file in what is complained of. */
+struct denylist *denylist_parse(
+    struct bytes octets, const char *what, struct err *e) WARN_UNUSED;
 void denylist_free(struct denylist *d);
 AUTO_DEFINE(denylist, struct denylist, denylist_free);
 /* 0 if not listed (or d is NULL); ERR_POLICY with the matching line if so. */

@@ -25,6 +25,7 @@ struct forwarder {
 	uint64_t hello_tag, pull_tag;
 	uint8_t epoch[ENTRY_EPOCH_LEN]; /* of the service */
 	uint64_t seq;			/* of the last batch made */
+	bool asks; /* ASKs are read, not passed over */
 	unsigned credit;
 };
 
@@ -77,9 +78,8 @@ fwd_send(struct forwarder *w, struct buf *frame)
 	buf_reset(frame);
 }
 
-/* The next frame; 0 if the registrar ended the connection. */
 static inline enum frame_type
-fwd_next(struct forwarder *w)
+fwd_read(struct forwarder *w)
 {
 	struct err e = ERR_INIT;
 	struct bytes frame;
@@ -102,6 +102,17 @@ fwd_next(struct forwarder *w)
 		fail_msg("%s", e.msg);
 	w->taken = 4 + frame.len;
 	return w->f.type;
+}
+
+/* The next frame; 0 if the registrar ended the connection. */
+static inline enum frame_type
+fwd_next(struct forwarder *w)
+{
+	enum frame_type got = fwd_read(w);
+
+	while (got == FRAME_ASK && !w->asks)
+		got = fwd_read(w);
+	return got;
 }
 
 static inline void
