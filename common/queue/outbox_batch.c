@@ -182,11 +182,22 @@ take_late(struct item *x, struct err *e)
 	return apply(x, ENTRY_EV_ANSWER, batch_code_name(x->i->code), e);
 }
 
+/* Nothing follows the answer to a later step: it ends with it, whether or not
+ * the device still hears of it. */
+static enum fate
+end_step(struct item *x, struct err *e)
+{
+	return apply(x, ENTRY_EV_DELIVER, NULL, e) == FAILED
+	    ? FAILED
+	    : apply(x, ENTRY_EV_CONFIRM, NULL, e);
+}
+
 static enum fate
 take_answer(struct item *x, struct err *e)
 {
 	struct digest d = digest_of(x->answer.p, x->answer.len);
 	struct outbox_entry *en = &x->en;
+	enum fate fate;
 
 	if (!digest_eq(&d, &x->i->answer))
 		return alarm_of(x, "answer's octets are not the signed ones");
@@ -204,7 +215,8 @@ take_answer(struct item *x, struct err *e)
 	had_left(en);
 	en->answer_code = x->i->code;
 	entry_text(en->reason, sizeof(en->reason), x->i->reason);
-	return apply(x, ENTRY_EV_ANSWER, batch_code_name(x->i->code), e);
+	fate = apply(x, ENTRY_EV_ANSWER, batch_code_name(x->i->code), e);
+	return en->step > 0 && fate == MOVED ? end_step(x, e) : fate;
 }
 
 /* An end without octets: the reason is what the device will be told. */

@@ -562,7 +562,7 @@ a_certconf_after_waiting_is_ours_to_confirm(void **state)
 	assert_int_equal(reg_entry(g, next).parent, 1);
 	pkiconf(&confirm, next);
 	fwd_expect(&fwd, FRAME_GOT);
-	reg_await(g, next, ENTRY_ANSWERED);
+	reg_await(g, next, ENTRY_CONFIRMED);
 	X509_free(x.cert);
 }
 
