@@ -36,7 +36,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/cleanup.h"
-#include "common/base/str.h"
+#include "common/base/buf.h"
+#include "tests/fault/lossy_options.h"
 
 #define CONNS	64
 #define PIPE	16384
@@ -57,13 +58,7 @@ struct conn {
 	uint64_t passed, cut_after; /* octets; 0: never */
 };
 
-static struct {
-	struct sockaddr_in listen, to;
-	uint64_t seed, cut_every, cut_after, cuts, half_open;
-	uint64_t stall_every, stall;
-	uint64_t rate;
-	bool down;
-} conf;
+static struct lossy conf;
 
 static struct {
 	int listener;
@@ -397,92 +392,7 @@ run(void)
 	}
 }
 
-/* ---- the command line -------------------------------------------------- */
-
-static struct sockaddr_in
-address(const char *text)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	const char *colon = strrchr(text, ':');
-	char host[INET_ADDRSTRLEN] = "127.0.0.1";
-
-	if (colon != NULL)
-		snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-	a.sin_port = htons(
-	    (uint16_t)strtoul(colon != NULL ? colon + 1 : text, NULL, 10));
-	if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || a.sin_port == 0) {
-		fprintf(stderr, "lossy_proxy: %s is no address\n", text);
-		exit(2);
-	}
-	return a;
-}
-
-static const struct {
-	const char *name;
-	uint64_t *to;
-} numbers[] = {
-	{ "--seed", &conf.seed },
-	{ "--cut-every", &conf.cut_every },
-	{ "--cut-after", &conf.cut_after },
-	{ "--cuts", &conf.cuts },
-	{ "--half-open", &conf.half_open },
-	{ "--stall-every", &conf.stall_every },
-	{ "--stall", &conf.stall },
-	{ "--rate", &conf.rate },
-};
-
-static void
-usage(void)
-{
-	fprintf(stderr,
-	    "usage: lossy_proxy --listen [ADDR:]PORT --to [ADDR:]PORT "
-	    "[--seed N]\n\t[--cut-every MS] [--cut-after OCTETS] [--cuts N] "
-	    "[--half-open PERCENT]\n\t[--stall-every MS] [--stall MS] "
-	    "[--rate OCTETS/S] [--down]\n");
-	exit(2);
-}
-
-static void
-option(const char *name, const char *value)
-{
-	char *end = NULL;
-
-	if (value == NULL)
-		usage();
-	if (strcmp(name, "--listen") == 0) {
-		conf.listen = address(value);
-		return;
-	}
-	if (strcmp(name, "--to") == 0) {
-		conf.to = address(value);
-		return;
-	}
-	for (size_t i = 0; i < NELEMS(numbers); i++)
-		if (strcmp(name, numbers[i].name) == 0) {
-			*numbers[i].to = strtoull(value, &end, 10);
-			if (*value == '\0' || *end != '\0')
-				usage();
-			return;
-		}
-	usage();
-}
-
-static void
-configure(char **arg)
-{
-	while (*++arg != NULL) {
-		if (strcmp(*arg, "--down") == 0) {
-			conf.down = true;
-			continue;
-		}
-		option(arg[0], arg[1]);
-		arg++;
-	}
-	if (conf.listen.sin_port == 0 || conf.to.sin_port == 0)
-		usage();
-	if (conf.seed == 0)
-		conf.seed = clock_mono_ms() ^ (uint64_t)getpid() << 32;
-}
+/* ---- its life ---------------------------------------------------------- */
 
 static void
 start(void)
@@ -507,7 +417,7 @@ int
 main(int argc, char **argv)
 {
 	(void)argc;
-	configure(argv);
+	lossy_options(&conf, argv);
 	start();
 	run();
 	printf("connections %llu cuts %llu half-open %llu stalls %llu "
