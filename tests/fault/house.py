@@ -68,11 +68,11 @@ class House:
         self.domain = self.site + "/domain-root.crt"
         run(FACTORY, "init", self.vendor)
         run(WAYBILL, "init", "ra", self.ra, "--host", "127.0.0.1", "--no-masa",
-            "--listen", f"tls+tcp://127.0.0.1:{link}", "--map-size", "64MiB",
+            "--listen", f"tls+tcp://127.0.0.1:{link}", "--map-size", "512MiB",
             "--vendor", root)
         run(WAYBILL, "init", "site", self.site, "--name", "torture",
             "--host", "127.0.0.1", "--listen", f"127.0.0.1:{self.port}",
-            "--map-size", "64MiB", "--hold", "500ms", "--check-after", "1s",
+            "--map-size", "512MiB", "--hold", "500ms", "--check-after", "1s",
             "--reconnect-max", "500ms", "--vendor", root)
         run(WAYBILL, "init", "ra", self.ra, "--pair",
             self.site + "/torture.request")
