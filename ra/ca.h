@@ -40,4 +40,10 @@ int ca_attach(struct ca *c, struct loop *l,
 int ca_sign(
     struct ca *c, uint64_t id, struct bytes tbs, struct err *e) WARN_UNUSED;
 
+#define CA_LIST_MAX (8 * 1024 * 1024)
+/* The same for what is longer, in parts; waits while the child reads, which is
+ * all it does (milliseconds). */
+int ca_sign_list(
+    struct ca *c, uint64_t id, struct bytes tbs, struct err *e) WARN_UNUSED;
+
 #endif

@@ -15,6 +15,7 @@
 /* A message is a head and the octets behind it, one datagram each. */
 struct head {
 	uint64_t id; /* 0: the child's first word */
+	/* To the child: the TBS goes on.  From it: it could not. */
 	uint64_t failed;
 };
 
@@ -87,6 +88,22 @@ child_sign(EVP_PKEY *key, struct bytes tbs, uint8_t sig[SIG_MAX], size_t *len)
 	return rc;
 }
 
+/* The rest of a TBS whose first part came; -1 if it is too long. */
+static int
+child_take_rest(int fd, struct head *h, struct buf *tbs)
+{
+	struct buf part AUTO_BUF = { 0 };
+	uint64_t id = h->id;
+
+	while (h->failed != 0) {
+		if (message_recv(fd, h, &part, 0) != 1 || h->id != id ||
+		    tbs->len + part.len > CA_LIST_MAX)
+			return -1;
+		buf_add(tbs, part.data, part.len);
+	}
+	return 0;
+}
+
 /* Until the RA has gone.  What cannot be signed is said, not hidden. */
 static void
 child_serve(int fd, EVP_PKEY *key)
@@ -97,8 +114,11 @@ child_serve(int fd, EVP_PKEY *key)
 	size_t len;
 
 	while (message_recv(fd, &h, &tbs, 0) == 1) {
-		bool failed = child_sign(key, buf_bytes(&tbs), sig, &len) == -1;
+		bool failed;
 
+		if (child_take_rest(fd, &h, &tbs) == -1)
+			return;
+		failed = child_sign(key, buf_bytes(&tbs), sig, &len) == -1;
 		if (message_send(fd, h.id, failed,
 			bytes_of(sig, failed ? 0 : len), 0) == -1)
 			return;
@@ -273,6 +293,24 @@ ca_sign(struct ca *c, uint64_t id, struct bytes tbs, struct err *e)
 		return err_set(e, ERR_INPUT, "ca: TBS of %zu octets, limit %d",
 		    tbs.len, CA_TBS_MAX);
 	if (message_send(c->fd, id, false, tbs, MSG_DONTWAIT) == -1)
+		return err_errno(e, ERR_LOCAL, "ca: the child takes nothing");
+	return 0;
+}
+
+int
+ca_sign_list(struct ca *c, uint64_t id, struct bytes tbs, struct err *e)
+{
+	if (tbs.len > CA_LIST_MAX)
+		return err_set(e, ERR_INPUT, "ca: list of %zu octets, limit %d",
+		    tbs.len, CA_LIST_MAX);
+	while (tbs.len > CA_TBS_MAX) {
+		if (message_send(
+			c->fd, id, true, bytes_of(tbs.p, CA_TBS_MAX), 0) == -1)
+			return err_errno(
+			    e, ERR_LOCAL, "ca: the child takes nothing");
+		tbs = bytes_of(tbs.p + CA_TBS_MAX, tbs.len - CA_TBS_MAX);
+	}
+	if (message_send(c->fd, id, false, tbs, 0) == -1)
 		return err_errno(e, ERR_LOCAL, "ca: the child takes nothing");
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "common/base/log.h"
+#include "ra/crlmaker.h"
 #include "ra/known.h"
 #include "ra/unwrap.h"
 
@@ -221,9 +222,9 @@ static void
 work_judge(struct work *w, const struct stamp *now)
 {
 	struct ra *r = w->clerk->ra;
-	struct judge j = { r->vendors, r->denied, &r->plain, work_earliest(w),
-		&r->conf.profiles, r->service.domain, known_by_ledger,
-		r->service.ledger };
+	struct judge j = { r->vendors, r->lists.denied, &r->plain,
+		work_earliest(w), &r->conf.profiles, r->service.domain,
+		known_by_ledger, r->service.ledger, r->lists.revoked };
 	struct err e = ERR_INIT;
 
 	if (judge_request(&j, &w->h, w->m, now, &w->v, &e) == 0) {
@@ -428,6 +429,10 @@ on_signed(void *arg, uint64_t id, struct bytes sig)
 	struct clerk *c = arg;
 	struct work *w = c->first;
 
+	if (id == CRLMAKER_ID) {
+		crlmaker_signed(c->ra->crlmaker, sig);
+		return;
+	}
 	while (w != NULL && (w->is.id != id || w->stage != WORK_BUSY))
 		w = w->next;
 	if (w != NULL)

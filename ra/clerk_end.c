@@ -7,6 +7,7 @@
 #include "common/base/str.h"
 #include "common/pki/issue.h"
 #include "common/service/pulls.h"
+#include "ra/crlmaker.h"
 #include "ra/known.h"
 
 static struct post
@@ -73,6 +74,8 @@ settled(void *arg, const struct err *failed)
 	    "device", "%s", w->v.serial, "certificate", "%s", w->serial,
 	    "reason", "%s", w->reason, NULL);
 	pulls_wake(w->clerk->ra->service.pulls, x->site);
+	if (x->revoked > 0)
+		crlmaker_wake(w->clerk->ra->crlmaker);
 	work_end(w);
 }
 

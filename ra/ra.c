@@ -3,7 +3,11 @@
 #include "common/base/log.h"
 #include "common/pki/certfacts.h"
 #include "common/service/control_api.h"
+#include "common/service/reference.h"
 #include "ra/clerk.h"
+#include "ra/control_revoke.h"
+#include "ra/crlmaker.h"
+#include "ra/info.h"
 #include "ra/prove.h"
 #include "ra/unwrap.h"
 
@@ -13,7 +17,8 @@ int
 ra_configure(struct ra *r, const char *path, struct err *e)
 {
 	if (conf_load(path, ra_conf_table, &r->conf, e) == -1 ||
-	    profile_check(&r->conf.profiles, e) == -1)
+	    profile_check(&r->conf.profiles, e) == -1 ||
+	    lists_check(&r->conf, e) == -1)
 		return -1;
 	if ((r->issuers = ossl_load_certs(r->conf.ca.certificate, e)) == NULL)
 		return err_prefix(e, "ca.certificate");
@@ -205,6 +210,7 @@ get_issued(struct service *s, struct https_req *q, const char *rest)
 
 static const struct control_route routes[] = {
 	{ "/v1/issued", HTTPS_GET, get_issued },
+	{ "/v1/revoke", HTTPS_POST, control_revoke },
 	{ .path = NULL },
 };
 
@@ -239,12 +245,54 @@ ra_load(struct ra *r, struct err *e)
 	return 0;
 }
 
+static int
+publish_one(
+    struct ra *r, const char *name, const struct buf *value, struct err *e)
+{
+	if (value->len == 0) {
+		reference_withdraw(&r->service, name);
+		return 0;
+	}
+	return reference_publish(&r->service, name, buf_bytes(value), 0, e);
+}
+
+/* What registrars tell devices without us (RFC 9483 4.3). */
+static int
+publish_info(struct ra *r, struct err *e)
+{
+	struct buf certs AUTO_BUF = { 0 }, root AUTO_BUF = { 0 };
+	struct buf plain AUTO_BUF = { 0 };
+	const struct profile *v = r->conf.profiles.v;
+	char name[sizeof("template/") + CMP_PROFILE_MAX];
+
+	info_ca_certs(r, &certs);
+	info_root_update(r, &root);
+	info_template(&r->plain, &plain);
+	if (publish_one(r, "ca-certs", &certs, e) == -1 ||
+	    publish_one(r, "root-update", &root, e) == -1 ||
+	    publish_one(r, "template", &plain, e) == -1)
+		return -1;
+	for (size_t i = 0; i < r->conf.profiles.n; i++) {
+		struct buf one AUTO_BUF = { 0 };
+
+		info_template(&v[i], &one);
+		snprintf(name, sizeof(name), "template/%s", v[i].name);
+		if (publish_one(r, name, &one, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 /* The clerk before the wire: it is told of what is stored. */
 int
 ra_open(struct ra *r, struct err *e)
 {
 	if (service_open(&r->service, e) == -1 ||
+	    lists_publish(&r->lists, &r->conf, &r->service, e) == -1 ||
 	    clerk_open(r, &r->clerk, e) == -1)
+		return -1;
+	r->crlmaker = crlmaker_new(r);
+	if (publish_info(r, e) == -1)
 		return -1;
 	return service_listen(&r->service, e);
 }
@@ -260,6 +308,7 @@ ra_close(struct ra *r)
 {
 	service_close(&r->service);
 	clerk_free(r->clerk);
+	crlmaker_free(r->crlmaker);
 	ca_stop(r->ca);
 	service_done(&r->service);
 	sk_X509_free(r->answers.more);

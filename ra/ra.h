@@ -9,9 +9,11 @@
 #include "ra/answer.h"
 #include "ra/ca.h"
 #include "ra/judge.h"
+#include "ra/lists.h"
 #include "ra/ra_conf.h"
 
 struct clerk;
+struct crlmaker;
 
 struct ra {
 	struct ra_conf conf;
@@ -27,6 +29,7 @@ struct ra {
 	struct buf crl; /* the newest list that we signed; empty: none */
 	struct answerer answers;
 	struct clerk *clerk;
+	struct crlmaker *crlmaker;
 };
 
 /* main()'s steps, in this order. */

@@ -1,6 +1,6 @@
 #include "ra/ra_conf.h"
 
-#include <string.h>
+#include "ra/lists.h"
 
 #define OFF(m) offsetof(struct ra_conf, m)
 
@@ -16,6 +16,24 @@ static const struct conf_item vendor_table[] = {
 	    .type = CONF_STR,
 	    .off = offsetof(struct ra_vendor, anchor),
 	    .help = "PEM file of its root certificates" },
+	{ .key = "sub-ca",
+	    .type = CONF_STR,
+	    .off = offsetof(struct ra_vendor, sub_ca),
+	    .def = "",
+	    .help = "PEM file of its authorities below the roots: may sign "
+		    "crl" },
+	{ .key = "crl",
+	    .type = CONF_STRS,
+	    .off = offsetof(struct ra_vendor, crl),
+	    .def = "",
+	    .max = 16,
+	    .help = "files of its lists of revoked certificates, PEM or DER" },
+	{ .key = "crl-unknown",
+	    .type = CONF_ENUM,
+	    .off = offsetof(struct ra_vendor, crl_unknown),
+	    .def = "wait",
+	    .names = revocation_unknowns,
+	    .help = "a device of which crl does not tell, since it is stale" },
 	{ .key = NULL },
 };
 
@@ -47,6 +65,13 @@ static const struct conf_item ca_table[] = {
 	    .def = "",
 	    .max = 64,
 	    .help = "O of their subjects" },
+	{ .key = "crl-lifetime",
+	    .type = CONF_DUR,
+	    .off = OFF(ca.crl_lifetime) - OFF(ca),
+	    .def = "7d",
+	    .min = 3600000,
+	    .max = 400ULL * 86400000,
+	    .help = "of its lists of revoked certificates" },
 	{ .key = "new-root",
 	    .type = CONF_STR,
 	    .off = OFF(ca.new_root) - OFF(ca),
@@ -87,6 +112,11 @@ const struct conf_item ra_conf_table[] = {
 	    .off = OFF(deny_list),
 	    .def = "",
 	    .help = "devices that are refused" },
+	{ .key = "publish-deny",
+	    .type = CONF_BOOL,
+	    .off = OFF(publish_deny),
+	    .def = "false",
+	    .help = "sites are given the deny list, and refuse by it" },
 	{ .key = "same-key-window",
 	    .type = CONF_DUR,
 	    .off = OFF(same_key),
@@ -102,33 +132,9 @@ const struct conf_item ra_conf_table[] = {
 	{ .key = NULL },
 };
 
-/* A key lies in the folder of this file, or below. */
-static bool
-is_near(const char *file, const char *key)
-{
-	const char *end = strrchr(file, '/');
-
-	return end == NULL || strncmp(file, key, (size_t)(end - file) + 1) == 0;
-}
-
-/* The deny list is read again, and editors replace files: so its folder is
- * opened, but never one with keys.  There the file as it is must do. */
-static enum sandbox_access
-deny_list_access(const struct ra_conf *c)
-{
-	const char *const keys[] = { c->ca.key, c->service.key,
-		c->service.link.key, c->service.store.seal };
-
-	for (size_t i = 0; i < NELEMS(keys); i++)
-		if (is_near(c->deny_list, keys[i]))
-			return SANDBOX_READ;
-	return SANDBOX_REREAD;
-}
-
 void
 ra_conf_sandbox(const struct ra_conf *c, struct sandbox *ret)
 {
 	service_conf_sandbox(&c->service, ret);
-	if (c->deny_list != NULL)
-		sandbox_allow(ret, deny_list_access(c), c->deny_list);
+	lists_sandbox(c, ret);
 }

@@ -7,11 +7,15 @@
 
 struct ra_vendor {
 	char *name, *anchor;
+	char *sub_ca; /* NULL: none */
+	struct conf_strs crl;
+	int crl_unknown; /* enum revocation_unknown */
 };
 
 struct ra_conf {
 	struct service_conf service;
 	char *deny_list;
+	bool publish_deny;
 	struct conf_list vendors;  /* struct ra_vendor */
 	struct conf_list profiles; /* struct profile */
 	uint64_t same_key;	   /* milliseconds */
@@ -19,7 +23,7 @@ struct ra_conf {
 		int kind;
 		char *key, *certificate, *organization;
 		char *new_root, *new_with_old, *old_with_new;
-		uint64_t lifetime; /* milliseconds */
+		uint64_t lifetime, crl_lifetime; /* milliseconds */
 	} ca;
 };
 

@@ -1,0 +1,440 @@
+/* A real waybill-ra and devices that have a certificate of it: they renew it,
+ * have it revoked, ask about the domain; and the lists of what is revoked. */
+#include "tests/unit/ra_process.h"
+
+#include "common/pki/crl.h"
+#include "ra/control_revoke.h"
+#include "ra/crlmaker.h"
+
+/* The lab's key with this certificate, as a device would sign with it. */
+static struct signer *
+ldevid(X509 *cert, EVP_PKEY *key)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	struct signer *s;
+
+	assert_int_not_equal(sk_X509_push(chain, lab->ca.cert), 0);
+	s = signer_new(key, cert, chain);
+	sk_X509_free(chain);
+	return s;
+}
+
+/* First certificate of a device, entry 1. */
+static struct signer *
+enrolled(struct site *s, bool explicit)
+{
+	struct lab_ask a = { .cn = "pump", .no_implicit = explicit };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	AUTO(X509) cert = enrol(s, 1, &a, &request, &answer);
+
+	return ldevid(cert, lab->key);
+}
+
+static void
+message(const struct signer *s, const char *profile, const struct buf *body,
+    struct buf *out)
+{
+	struct err e = ERR_INIT;
+	uint8_t tid[CMP_TID_LEN];
+	struct cmp_head h = {
+		.transaction_id = bytes_of(tid, sizeof(tid)),
+		.implicit_confirm = true,
+		.profile = profile,
+	};
+
+	random_bytes(tid, sizeof(tid));
+	buf_reset(out);
+	if (cmp_build(&h, buf_bytes(body), s, NULL, out, &e) == -1)
+		fail_msg("%s", e.msg);
+}
+
+/* Puts the body as entry `id` and returns the answer. */
+static struct cmp_msg *
+exchange(struct site *s, uint64_t id, const struct signer *by,
+    const char *profile, const struct buf *body, enum batch_code want)
+{
+	struct buf octets AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	char reason[160] = "";
+	struct err e = ERR_INIT;
+	struct cmp_msg *m;
+	enum batch_code code;
+
+	message(by, profile, body, &octets);
+	assert_int_equal(site_put(s, id, &octets), BATCH_STORED);
+	code = site_answer(s, id, &answer, reason);
+	if (code != want)
+		fail_msg("entry %u: code %d: %s", (unsigned)id, code, reason);
+	m = lab_parse(buf_bytes(&answer));
+	assert_int_equal(cmp_verify(m, lab->service->cert, &e), 0);
+	return m;
+}
+
+static X509 *
+renewed(struct site *s, uint64_t id, const struct signer *by, EVP_PKEY *key)
+{
+	struct buf body AUTO_BUF = { 0 };
+	struct cmp_response r = { 0 };
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+	X509 *x;
+
+	assert_int_equal(cmp_body_kur(key, X509_get_subject_name(by->cert),
+			     by->cert, &body, &e),
+	    0);
+	m = exchange(s, id, by, NULL, &body, BATCH_ANSWERED);
+	assert_int_equal(cmp_body(m), CMP_KUP);
+	assert_int_equal(cmp_read_response(m, &r, &e), 0);
+	assert_int_equal(r.status, CMP_ACCEPTED);
+	x = r.cert;
+	r.cert = NULL;
+	assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(x), key), 1);
+	assert_int_equal(X509_NAME_cmp(X509_get_subject_name(x),
+			     X509_get_subject_name(by->cert)),
+	    0);
+	cmp_response_done(&r);
+	return x;
+}
+
+static void
+kur_refused(struct site *s, uint64_t id, const struct signer *by)
+{
+	AUTO(EVP_PKEY) key = ossl_new_key_p256();
+	struct buf body AUTO_BUF = { 0 };
+	struct cmp_response r = { 0 };
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+
+	assert_int_equal(cmp_body_kur(key, X509_get_subject_name(by->cert),
+			     by->cert, &body, &e),
+	    0);
+	m = exchange(s, id, by, NULL, &body, BATCH_REFUSED);
+	assert_int_equal(cmp_body(m), CMP_ERROR);
+	assert_int_equal(cmp_read_error(m, &r, &e), 0);
+	assert_int_equal(r.fail, CMP_NOT_AUTHORIZED);
+}
+
+static uint32_t
+rr(struct site *s, uint64_t id, const struct signer *by, enum batch_code want)
+{
+	struct buf body AUTO_BUF = { 0 };
+	struct cmp_response r = { 0 };
+	struct err e = ERR_INIT;
+	AUTO(cmp_msg) m = NULL;
+
+	cmp_body_rr(by->cert, 1, &body);
+	m = exchange(s, id, by, NULL, &body, want);
+	assert_int_equal(cmp_body(m), CMP_RP);
+	assert_int_equal(cmp_read_rp(m, &r, &e), 0);
+	return r.fail;
+}
+
+/* ---- lists of what is revoked ------------------------------------------ */
+
+static X509_CRL *
+list(void)
+{
+	AUTO(char) path = path_join(lab_path(lab, "store"), CRLMAKER_FILE);
+	struct buf der AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+	X509_CRL *crl;
+
+	if (file_read(path, 1 << 20, &der, &e) == -1)
+		return NULL;
+	if ((crl = crl_parse(buf_bytes(&der), &e)) == NULL)
+		fail_msg("%s", e.msg);
+	assert_int_equal(X509_CRL_verify(crl, lab->ca.key), 1);
+	return crl;
+}
+
+static long
+number(X509_CRL *crl)
+{
+	ASN1_INTEGER *n = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
+	long ret = ASN1_INTEGER_get(n);
+
+	ASN1_INTEGER_free(n);
+	return ret;
+}
+
+/* Until the certificate stands in it; the number. */
+static long
+listed(X509 *x)
+{
+	for (int i = 0; i < 100; i++) {
+		AUTO(X509_CRL) crl = list();
+		X509_REVOKED *r = NULL;
+
+		if (crl != NULL && X509_CRL_get0_by_cert(crl, &r, x) == 1)
+			return number(crl);
+		usleep(100000);
+	}
+	fail_msg("not in the list after ten seconds");
+	return 0;
+}
+
+static long
+first_list(void)
+{
+	for (int i = 0; i < 100; i++) {
+		AUTO(X509_CRL) crl = list();
+
+		if (crl != NULL)
+			return number(crl);
+		usleep(100000);
+	}
+	fail_msg("no list after ten seconds");
+	return 0;
+}
+
+/* ---- what devices do --------------------------------------------------- */
+
+/* The old one stays. */
+static void
+test_renewed_again_and_again(void **state)
+{
+	AUTO(EVP_PKEY) one = ossl_new_key_p256();
+	AUTO(EVP_PKEY) two = ossl_new_key_p256();
+	AUTO(signer) first = NULL;
+	AUTO(signer) second = NULL;
+	AUTO(X509) a = NULL;
+	AUTO(X509) b = NULL;
+	AUTO(X509) c = NULL;
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	first = enrolled(&s, false);
+	a = renewed(&s, 2, first, one);
+	second = ldevid(a, one);
+	b = renewed(&s, 3, second, two);
+	c = renewed(&s, 4, first, two);
+	assert_int_equal(issued(), 4);
+	site_close(&s);
+}
+
+static void
+test_further_certificate(void **state)
+{
+	AUTO(EVP_PKEY) key = ossl_new_key_p256();
+	AUTO(X509_NAME) name = issue_name("valve", NULL, NULL);
+	struct buf body AUTO_BUF = { 0 };
+	struct cmp_response r = { 0 };
+	struct err e = ERR_INIT;
+	AUTO(signer) first = NULL;
+	AUTO(cmp_msg) m = NULL;
+	char serial[CERT_TEXT_MAX];
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	first = enrolled(&s, false);
+	assert_int_equal(cmp_body_certreq(CMP_CR, key, name, &body, &e), 0);
+	m = exchange(&s, 2, first, "other", &body, BATCH_ANSWERED);
+	assert_int_equal(cmp_body(m), CMP_CP);
+	assert_int_equal(cmp_read_response(m, &r, &e), 0);
+	assert_int_equal(cert_subject_serial(r.cert, serial, &e), 0);
+	assert_string_equal(serial, "WB-0001");
+	cmp_response_done(&r);
+	site_close(&s);
+}
+
+/* Revoked once; what was revoked signs nothing; it stands in the list, whose
+ * number grows, also over a restart. */
+static void
+test_revoked_by_its_device(void **state)
+{
+	AUTO(signer) first = NULL;
+	struct site s;
+	long before, n;
+
+	(void)state;
+	service_start(CLOCK);
+	before = first_list();
+	site_open(&s);
+	first = enrolled(&s, false);
+	assert_int_equal(rr(&s, 2, first, BATCH_ANSWERED), 0);
+	assert_int_equal(rr(&s, 3, first, BATCH_REFUSED), CMP_CERT_REVOKED);
+	kur_refused(&s, 4, first);
+	n = listed(first->cert);
+	assert_true(n > before);
+	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
+	service_start(CLOCK);
+	site_open(&s);
+	for (int i = 0; i < 100; i++) {
+		AUTO(X509_CRL) crl = list();
+
+		if (number(crl) > n)
+			break;
+		assert_int_not_equal(i, 99);
+		usleep(100000);
+	}
+	assert_true(listed(first->cert) > n);
+	kur_refused(&s, 5, first);
+	site_close(&s);
+}
+
+/* A certificate that its device rejected signs nothing either. */
+static void
+test_rejected_signs_nothing(void **state)
+{
+	struct lab_ask a = { .cn = "pump", .no_implicit = true };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	struct buf conf AUTO_BUF = { 0 }, pkiconf AUTO_BUF = { 0 };
+	struct buf out AUTO_BUF = { 0 };
+	struct lab_entry en;
+	AUTO(X509) cert = NULL;
+	AUTO(signer) first = NULL;
+	AUTO(cmp_msg) m = NULL;
+	char reason[160];
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	cert = enrol(&s, 1, &a, &request, &answer);
+	first = ldevid(cert, lab->key);
+	m = lab_parse(buf_bytes(&answer));
+	lab_certconf(lab, m, cert, false, &conf);
+	lab_wrap(lab, lab->registrar, s.name, 2, buf_bytes(&conf), &en);
+	en.h.step = 1;
+	en.h.parent = 1;
+	lab_entry_sign(&en, lab->registrar);
+	frame_put(++s.tag, buf_bytes(&en.header), buf_bytes(&en.octets),
+	    buf_bytes(&en.sig), &out);
+	assert_int_equal(site_put_frame(&s, 2, &out), BATCH_STORED);
+	lab_entry_done(&en);
+	assert_int_equal(site_answer(&s, 2, &pkiconf, reason), BATCH_ANSWERED);
+	kur_refused(&s, 3, first);
+	site_close(&s);
+}
+
+/* ---- what people do ---------------------------------------------------- */
+
+static int
+post_revoke(const char *body)
+{
+	struct err e = ERR_INIT;
+	AUTO(json_t) in = json_loads(body, 0, NULL);
+	AUTO(json_t) j = NULL;
+	int status = 0;
+
+	assert_non_null(in);
+	j = control_call(
+	    lab_path(lab, "control"), "POST", "/v1/revoke", in, &status, &e);
+	return status;
+}
+
+static void
+test_revoked_by_people(void **state)
+{
+	AUTO(signer) first = NULL;
+	char body[200], serial[CERT_TEXT_MAX];
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	first = enrolled(&s, false);
+	snprintf(body, sizeof(body),
+	    "{\"serial\": \"%s\", \"reason\": \"keyCompromise\"}",
+	    cert_serial_hex(first->cert, serial, sizeof(serial)));
+	assert_int_not_equal(
+	    post_revoke("{\"case\": 1, \"reason\": \"removeFromCRL\"}"), 200);
+	assert_int_not_equal(
+	    post_revoke("{\"case\": 99, \"reason\": \"keyCompromise\"}"), 200);
+	assert_int_not_equal(
+	    post_revoke("{\"serial\": \"0a\", \"reason\": \"unspecified\"}"),
+	    200);
+	assert_int_equal(post_revoke(body), 200);
+	assert_int_not_equal(post_revoke(body), 200);
+	kur_refused(&s, 2, first);
+	listed(first->cert);
+	site_close(&s);
+}
+
+static void
+test_reasons(void **state)
+{
+	(void)state;
+	assert_int_equal(revoke_reason("unspecified"), 0);
+	assert_int_equal(revoke_reason("keyCompromise"), 1);
+	assert_int_equal(revoke_reason("aACompromise"), 10);
+	assert_int_equal(revoke_reason("certificateHold"), -1);
+	assert_int_equal(revoke_reason("removeFromCRL"), -1);
+	assert_int_equal(revoke_reason(""), -1);
+}
+
+/* ---- what is told of the domain ---------------------------------------- */
+
+static void
+test_told_of_the_domain(void **state)
+{
+	static const enum cmp_info_type types[] = { CMP_INFO_CA_CERTS,
+		CMP_INFO_TEMPLATE, CMP_INFO_ROOT_CERT };
+	AUTO(signer) first = NULL;
+	struct err e = ERR_INIT;
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	first = enrolled(&s, false);
+	for (size_t i = 0; i < NELEMS(types); i++) {
+		struct buf body AUTO_BUF = { 0 };
+		struct cmp_info info;
+		AUTO(cmp_msg) m = NULL;
+		AUTO(X509S) certs = NULL;
+
+		cmp_body_info(CMP_GENM, types[i], bytes_of("", 0), &body);
+		m = exchange(&s, 2 + i, first, NULL, &body, BATCH_ANSWERED);
+		assert_int_equal(cmp_body(m), CMP_GENP);
+		assert_int_equal(cmp_read_info(m, &info, &e), 0);
+		assert_int_equal(info.type, cmp_info_answer(types[i]));
+		assert_int_equal(
+		    info.value.len > 0, types[i] != CMP_INFO_ROOT_CERT);
+		if (types[i] != CMP_INFO_CA_CERTS)
+			continue;
+		certs = cmp_info_read_certs(info.value, &e);
+		assert_int_equal(sk_X509_num(certs), 1);
+		assert_int_equal(
+		    X509_cmp(sk_X509_value(certs, 0), lab->ca.cert), 0);
+	}
+	site_close(&s);
+}
+
+static void
+test_lists_are_made_in_time(void **state)
+{
+	(void)state;
+	/* Of a week, when a quarter is left; looked at every hour. */
+	assert_int_equal(crlmaker_pause(0, 604800, 604800), 3600);
+	assert_int_equal(crlmaker_pause(453600 - 60, 604800, 604800), 60);
+	assert_int_equal(crlmaker_pause(453600, 604800, 604800), 0);
+	assert_int_equal(crlmaker_pause(700000, 604800, 604800), 0);
+	assert_int_equal(crlmaker_pause(0, 3600, 3600), 2700);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_renewed_again_and_again),
+		TEST(test_further_certificate),
+		TEST(test_revoked_by_its_device),
+		TEST(test_rejected_signs_nothing),
+		TEST(test_revoked_by_people),
+		TEST(test_told_of_the_domain),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_lists_are_made_in_time),
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: test_ra_revoke WAYBILL-RA\n");
+		return 2;
+	}
+	program = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
