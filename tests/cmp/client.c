@@ -256,6 +256,7 @@ confirm(struct client *c, X509 *cert, struct err *e)
 	struct buf body AUTO_BUF = { 0 };
 
 	c->now = STAGE_CONFIRM;
+	c->began = false; /* what is polled for from here on answers this */
 	if (run_hook(c, "confirm") != 0)
 		return err_set(e, ERR_USAGE, "%s failed", c->before);
 	if (is_outcome(c, "error"))

@@ -203,7 +203,7 @@ judge_recip_nonce(
 	    cmp_body(m) != CMP_ERROR;
 
 	/* What could not be read cannot be repeated. */
-	if (wrong(c, "nonce") != NULL)
+	if (wrong(c, "nonce") != NULL || wrong(c, "outer") != NULL)
 		return 0;
 	if (polled && strcmp(c->nonce_of, "either") == 0 && (first || last))
 		return 0;
@@ -223,7 +223,7 @@ judge_header(struct client *c, const struct cmp_msg *m, struct err *e)
 
 	if (cmp_pvno(m) != (pvno == 3 ? 3 : 2))
 		return err_set(e, ERR_INPUT, "3.1: pvno %d", cmp_pvno(m));
-	if (wrong(c, "tid") == NULL &&
+	if (wrong(c, "tid") == NULL && wrong(c, "outer") == NULL &&
 	    !bytes_eq(cmp_transaction_id(m), bytes_of(c->tid, sizeof(c->tid))))
 		return err_set(e, ERR_INPUT, "3.1: another transactionID");
 	if (wrong(c, "sender") == NULL && wrong(c, "signer") == NULL &&

@@ -15,7 +15,7 @@ KEYS = {
     "p256": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
 }
 USUAL = ["keyUsage=critical,digitalSignature", "basicConstraints=CA:FALSE"]
-# Those that should not be believed: subject and extensions.
+# Those that are no devices to be believed: subject and extensions.
 ODD = {
     "encrypts": ("/O=Example Vendor/CN=encrypts/serialNumber=encrypts",
                  ["keyUsage=critical,keyEncipherment"]),
@@ -24,6 +24,7 @@ ODD = {
                    "basicConstraints=critical,CA:TRUE"]),
     "server": ("/O=Example Vendor/CN=server/serialNumber=server",
                USUAL + ["extendedKeyUsage=serverAuth"]),
+    "lra": ("/O=Site/CN=lra", USUAL),
     "nameless": ("/O=Example Vendor/CN=nameless", USUAL),
 }
 
