@@ -1,7 +1,8 @@
 /*
  * Many clients at once that mean no good: each from an address of its own, so
- * that no cap on sources takes them all for one.  Bounded in count and time.
- * Tells how many connected, how many were still open at the end.
+ * that no cap on sources takes them all for one.  Bounded in count and time, or
+ * until SIGTERM; who is thrown out comes again.  Tells how many connected, how
+ * many were still open at the end.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,12 +41,27 @@ struct flood {
 	unsigned count;
 	uint64_t end; /* monotonic, ms */
 	struct one *all;
-	unsigned connected, refused, closed;
+	unsigned connected, refused, closed, again;
 	/* Of those that shake hands. */
 	SSL_CTX *ctx;
 	const char *path;
 	struct buf request;
 };
+
+static volatile sig_atomic_t stopped;
+
+static void
+on_term(int signo)
+{
+	(void)signo;
+	stopped = 1;
+}
+
+static bool
+is_time(const struct flood *f)
+{
+	return stopped == 0 && clock_mono_ms() < f->end;
+}
 
 /* ---- one client ---------------------------------------------------------- */
 
@@ -129,7 +145,7 @@ begin_nothing(struct flood *f, struct one *o)
 	return false;
 }
 
-/* A whole request, and gone before its answer, without a word of TLS. */
+/* A whole request; gone before its answer, without a word of TLS. */
 static bool
 begin_vanish(struct flood *f, struct one *o)
 {
@@ -144,10 +160,8 @@ begin_vanish(struct flood *f, struct one *o)
 	    "Content-Length: %zu\r\n\r\n",
 	    f->path, f->request.len);
 	buf_add(&out, f->request.data, f->request.len);
-	SSL_write(o->ssl, out.data, (int)out.len);
-	poll(NULL, 0, 20);
 	setsockopt(o->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-	return false;
+	return SSL_write(o->ssl, out.data, (int)out.len) == (int)out.len;
 }
 
 /* The handshake is whole, the headers are not. */
@@ -186,40 +200,55 @@ go_on_headers(struct one *o)
 	return !is_over(o) && SSL_write(o->ssl, &c, 1) == 1;
 }
 
+/* An answer, or the end: it is not held.  Sessions have no tickets, so that
+ * nothing else may come. */
+static bool
+go_on_held(struct one *o)
+{
+	char octet;
+
+	return recv(o->fd, &octet, 1, MSG_DONTWAIT | MSG_PEEK) == -1 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 static const struct mode {
 	const char *name;
 	bool (*begin)(struct flood *f, struct one *o);
 	bool (*go_on)(struct one *o);
-	bool tls;
+	bool comes_again;
 } modes[] = {
-	{ "silent", begin_silent, go_on_silent, false },
-	{ "drip", begin_silent, go_on_drip, false },
+	{ "silent", begin_silent, go_on_silent, true },
+	{ "drip", begin_silent, go_on_drip, true },
 	{ "headers", begin_headers, go_on_headers, true },
-	{ "garbage", begin_garbage, go_on_silent, false },
-	{ "connect", begin_nothing, go_on_silent, false },
-	{ "vanish", begin_vanish, go_on_silent, true },
+	{ "garbage", begin_garbage, go_on_silent, true },
+	{ "connect", begin_nothing, go_on_silent, true },
+	{ "vanish", begin_vanish, go_on_held, false },
 };
 
 /* ---- all of them ----------------------------------------------------------- */
 
 static void
+begin_one(struct flood *f, const struct mode *m, unsigned i)
+{
+	struct one *o = &f->all[i];
+
+	*o = (struct one){ .fd = connected_socket(f, i) };
+	if (o->fd == -1) {
+		f->refused++;
+		return;
+	}
+	f->connected++;
+	if (!m->begin(f, o))
+		one_end(o);
+}
+
+static void
 begin_all(struct flood *f, const struct mode *m)
 {
-	for (unsigned i = 0; i < f->count; i++) {
-		struct one *o = &f->all[i];
-
-		o->fd = -1;
-		if (clock_mono_ms() >= f->end)
-			continue;
-		o->fd = connected_socket(f, i);
-		if (o->fd == -1) {
-			f->refused++;
-			continue;
-		}
-		f->connected++;
-		if (!m->begin(f, o))
-			one_end(o);
-	}
+	for (unsigned i = 0; i < f->count; i++)
+		f->all[i].fd = -1;
+	for (unsigned i = 0; i < f->count && is_time(f); i++)
+		begin_one(f, m, i);
 }
 
 static unsigned
@@ -232,18 +261,30 @@ open_now(const struct flood *f)
 	return n;
 }
 
+/* One that has ended, or never stays: it comes again a second later. */
+static void
+come_again(struct flood *f, const struct mode *m, unsigned i)
+{
+	f->connected--; /* each counts once */
+	f->again++;
+	begin_one(f, m, i);
+}
+
 static void
 go_on_all(struct flood *f, const struct mode *m)
 {
-	while (open_now(f) > 0 && clock_mono_ms() < f->end) {
+	while ((open_now(f) > 0 || m->comes_again) && is_time(f)) {
 		poll(NULL, 0, 1000);
-		for (unsigned i = 0; i < f->count; i++) {
+		for (unsigned i = 0; i < f->count && is_time(f); i++) {
 			struct one *o = &f->all[i];
 
-			if (o->fd == -1 || m->go_on(o))
-				continue;
-			one_end(o);
-			f->closed++;
+			if (o->fd == -1) {
+				if (m->comes_again)
+					come_again(f, m, i);
+			} else if (!m->go_on(o)) {
+				one_end(o);
+				f->closed++;
+			}
 		}
 	}
 }
@@ -319,8 +360,9 @@ run(const struct mode *m, int argc, char **argv, struct err *e)
 		    f.refused);
 		fflush(stdout);
 		go_on_all(&f, m);
-		printf("%s: %u ended by the other side, %u still open\n",
-		    m->name, f.closed, open_now(&f));
+		printf("%s: %u ended by the other side, %u came again, %u "
+		       "still open\n",
+		    m->name, f.closed, f.again, open_now(&f));
 		for (unsigned i = 0; i < f.count; i++)
 			if (f.all[i].fd != -1)
 				one_end(&f.all[i]);
@@ -337,6 +379,7 @@ main(int argc, char **argv)
 	struct err e = ERR_INIT;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, on_term);
 	raise_descriptors();
 	for (size_t i = 0; i < NELEMS(modes); i++) {
 		if ((argc != 5 && argc != 9) ||

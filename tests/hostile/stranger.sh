@@ -68,10 +68,10 @@ ask() {
 	: >"$tmp/reply"
 	: >"$tmp/head"
 	# shellcheck disable=SC2086
-	said=$(curl -s $tls_only --max-time 20 --cacert "$DOMAIN_CA" "${who[@]}" \
+	said=$(curl -sS $tls_only --max-time 20 --cacert "$DOMAIN_CA" "${who[@]}" \
 	    -o "$tmp/reply" -D "$tmp/head" -w '%{http_code} %{time_total}' \
 	    -H "Content-Type: $type" -H 'Expect:' --data-binary "@$file" \
-	    "$@" "https://$REGISTRAR$path") || true
+	    "$@" "https://$REGISTRAR$path" 2>"$tmp/curl") || true
 	# shellcheck disable=SC2034
 	read -r code took <<<"$said"
 }
@@ -88,13 +88,20 @@ unchanged() {
 }
 first_line() { head -n 1 "$tmp/reply" | tr -d '\0'; }
 
-# cmp_bad NAME WANT FILE TLS-NAME: WANT is "BODY FAILINFO", a HTTP status, or
-# "closed".
+# cmp_bad NAME WANT FILE TLS-NAME: WANT is "BODY FAILINFO", a HTTP status,
+# "closed", or "no handshake": the registrar itself says so, by an alert.
 cmp_bad() {
 	local name=$1 want=$2 file=$3 said
 	ask "$CMP" "$CMP_TYPE" "$file" "$4"
 	case $want in
-	closed) [ "$code" = 000 ] || fail "$name: HTTP $code, wanted none"; said=closed ;;
+	closed) [ "$code" = 000 ] || fail "$name: HTTP $code, wanted none"
+		! grep -q 'could not load' "$tmp/curl" ||
+			fail "$name: by the client itself: $(cat "$tmp/curl")"
+		said=closed ;;
+	"no handshake") [ "$code" = 000 ] || fail "$name: HTTP $code, wanted none"
+		grep -q 'alert handshake failure' "$tmp/curl" ||
+			fail "$name: not by the registrar: $(cat "$tmp/curl")"
+		said="alert handshake failure" ;;
 	4*) [ "$code" = "$want" ] || fail "$name: HTTP $code, wanted $want"
 		said="HTTP $code $(first_line)" ;;
 	*) said=$("$cmp_tool" check "$file" "$tmp/reply" "$DOMAIN_CA" 2>&1) ||
