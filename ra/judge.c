@@ -179,5 +179,9 @@ judge_request(const struct judge *j, const struct entry_header *h,
 		    "certificate: expired, perhaps after the request was "
 		    "received (its registrar's clock: %s)",
 		    clock_quality_name(h->received.quality));
+	if (ret->blind)
+		return err_set(e, ERR_RETRY,
+		    "certificate: its maker's list of revoked ones is missing "
+		    "or stale");
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
+#include "common/pki/revocation.h"
 #include "common/pki/trust.h"
 #include "common/queue/entry.h"
 #include "ra/profile.h"
@@ -35,6 +36,7 @@ struct judge {
 	const struct trust *domain;
 	judge_known known;
 	void *arg;
+	const struct revocation *revoked; /* by makers; NULL: nothing is */
 };
 
 /* Empty it with {0}; fields are filled as far as judging came. */
@@ -42,6 +44,7 @@ struct verdict {
 	bool in_body; /* the fault is in the body: RFC 9483 3.6.2 wants it in
 			 ip or cp, all others in an error message */
 	bool unsure;  /* the signer's certificate ended, perhaps in time */
+	bool blind;   /* nobody knows whether its maker revoked it */
 	bool initial; /* ir or p10cr: it ends the device's older one */
 	X509 *signer; /* borrowed from the message */
 	struct digest spki;	    /* of the signer's key */
@@ -77,7 +80,9 @@ void verdict_done(struct verdict *v);
  * now, of a free running clock from a day before what it showed.  A request
  * cannot be older than its certificate, so one that is valid now is good; if it
  * ended within that time, that is ERR_RETRY until the deadline.  Chain, ledger,
- * deny list and deadline are judged now.  The request's messageTime is not
+ * deny list, makers' lists of revoked certificates and deadline are judged now;
+ * what a maker's list does not tell is ERR_RETRY if its vendor's word is to
+ * wait.  The request's messageTime is not
  * judged: RFC 9483 3.5 leaves that to policy, and a device fresh from its maker
  * knows no date.
  */

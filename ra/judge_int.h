@@ -5,7 +5,7 @@
 #include "ra/judge.h"
 
 /* Facts set here and by the clerk, which must always find room. */
-#define JUDGE_FACTS 9
+#define JUDGE_FACTS 10
 
 /* Header, signer, chain, protection; v->initial says whose.  Of an LDevID what
  * is known of it. */

@@ -150,9 +150,28 @@ judge_identity(const struct judge *j, const struct cmp_msg *m,
 
 /* ---- IDevIDs ----------------------------------------------------------- */
 
+/* DESIGN 5, rule 5: unknown is not yes.  A registrar's word on it is none. */
+static int
+judge_revoked(const struct judge *j, const char *vendor,
+    const STACK_OF(X509) * chain, const struct stamp *now, struct verdict *v,
+    struct err *e)
+{
+	enum revocation_word w;
+
+	if (revocation_check(j->revoked, vendor, chain,
+		now->quality >= CLOCK_RTC ? now->time : 0, &w, e) == -1)
+		return -1;
+	if (w != REVOCATION_NOT_ASKED)
+		facts_set(&v->facts, "revocation", FACT_END_TO_END,
+		    revocation_name(w));
+	v->blind = w == REVOCATION_HELD;
+	return 0;
+}
+
 static int
 judge_idevid(const struct judge *j, const struct span *when,
-    const struct cmp_msg *m, struct verdict *v, struct err *e)
+    const struct cmp_msg *m, const struct stamp *now, struct verdict *v,
+    struct err *e)
 {
 	const char *vendor, *domain;
 	struct err no = ERR_INIT;
@@ -173,7 +192,7 @@ judge_idevid(const struct judge *j, const struct span *when,
 		return -1;
 	facts_of_signer(v, cmp_profile(m));
 	facts_set(&v->facts, "vendor", FACT_END_TO_END, vendor);
-	return 0;
+	return judge_revoked(j, vendor, chain, now, v, e);
 }
 
 /* ---- LDevIDs ----------------------------------------------------------- */
@@ -235,6 +254,6 @@ judge_signer(const struct judge *j, const struct entry_header *h,
 		return -1;
 	if (judge_purpose(v->signer, e) == -1)
 		return -1;
-	return v->initial ? judge_idevid(j, &when, m, v, e)
+	return v->initial ? judge_idevid(j, &when, m, now, v, e)
 			  : judge_ldevid(j, &when, m, v, ret_known, e);
 }

@@ -45,10 +45,7 @@ load_vendors(struct ra *r, struct err *e)
 	for (size_t i = 0; i < r->conf.vendors.n; i++)
 		if (trust_add_file(r->vendors, v[i].name, v[i].anchor, e) == -1)
 			return err_prefix(e, "vendors.%s", v[i].name);
-	if (r->conf.deny_list != NULL &&
-	    (r->denied = denylist_load(r->conf.deny_list, e)) == NULL)
-		return -1;
-	return 0;
+	return lists_load(&r->conf, &r->lists, e);
 }
 
 /* RFC 9483 4.3.2: links to the next root without it lead nowhere. */
@@ -152,17 +149,20 @@ on_standing(struct service *s, const char *site)
 static void
 on_reload(struct service *s)
 {
-	struct denylist *fresh = NULL;
+	struct lists fresh;
 	struct ra *r = s->owner;
 	struct err e = ERR_INIT;
 
-	if (r->conf.deny_list != NULL &&
-	    (fresh = denylist_load(r->conf.deny_list, &e)) == NULL) {
+	if (lists_load(&r->conf, &fresh, &e) == -1) {
 		log_err(LOG_ALARM, "ra.reload-failed", &e, NULL);
 		return;
 	}
-	denylist_free(r->denied);
-	r->denied = fresh;
+	lists_done(&r->lists);
+	r->lists = fresh;
+	if (lists_publish(&r->lists, &r->conf, s, &e) == -1)
+		log_err(LOG_ALARM, "ra.not-published", &e, NULL);
+	/* What waited for a list may have waited for this one. */
+	clerk_look_again(r->clerk);
 }
 
 static void
@@ -312,7 +312,7 @@ ra_close(struct ra *r)
 	ca_stop(r->ca);
 	service_done(&r->service);
 	sk_X509_free(r->answers.more);
-	denylist_free(r->denied);
+	lists_done(&r->lists);
 	trust_free(r->vendors);
 	X509_free(r->root);
 	X509_free(r->new_root);

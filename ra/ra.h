@@ -21,7 +21,7 @@ struct ra {
 	STACK_OF(X509) * issuers; /* the issuing CA, then those above it */
 	struct ca *ca;
 	struct trust *vendors;	 /* believed of devices */
-	struct denylist *denied; /* NULL: none */
+	struct lists lists;
 	struct profile plain;	 /* of requests that name none */
 	X509 *root;		 /* of the domain */
 	/* Of the next root, if there is one; each may be NULL. */
