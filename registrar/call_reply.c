@@ -284,7 +284,7 @@ call_final(struct call *c)
 	AUTO(cmp_msg) ans = NULL;
 	struct err e = ERR_INIT;
 	struct delivery *d;
-	bool relayed;
+	bool relayed, closes;
 
 	if (outbox_answer(c->r->outbox, &c->entry, &octets, &e) == -1 ||
 	    cmp_parse(buf_bytes(&octets), &ans, &e) == -1 ||
@@ -292,8 +292,11 @@ call_final(struct call *c)
 		call_error(c, &e);
 		return;
 	}
-	d = delivery_new(c, final_closes(c, ans), relayed);
-	call_send_octets(c, buf_bytes(&out), false, delivery_flushed, d);
+	closes = final_closes(c, ans);
+	d = delivery_new(c, closes, relayed);
+	/* A certConf to come finds us on another connection, also if we ended
+	 * in between: clients do not ask again on one that is gone. */
+	call_send_octets(c, buf_bytes(&out), !closes, delivery_flushed, d);
 }
 
 static int
