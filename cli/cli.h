@@ -18,6 +18,7 @@ struct command {
 
 int init_ra_command(int argc, char **argv);
 int init_site_command(int argc, char **argv);
+int status_command(int argc, char **argv);
 int queue_list_command(int argc, char **argv);
 int queue_show_command(int argc, char **argv);
 int queue_status_command(int argc, char **argv);

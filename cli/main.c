@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	    init_ra_command },
 	{ "init site", "make keys and the request of a site, or pair it",
 	    init_site_command },
+	{ "status", "how a site is, on a page", status_command },
 	{ "queue list", "requests the site holds, one a line",
 	    queue_list_command },
 	{ "queue show", "all that is known of one request",
