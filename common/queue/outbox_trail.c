@@ -15,11 +15,13 @@ open_one(struct bytes key, struct bytes value, bool damaged, void *arg,
 {
 	struct outbox *o = arg;
 	uint64_t seq = store_key_to_id(key);
+	/* Zeros are no record's. */
+	struct digest hash = { 0 };
 
 	(void)e;
-	/* A hash of zeros is no record's. */
-	o->ring[seq % TRAIL_RING] =
-	    damaged ? (struct digest){ 0 } : digest_of(value.p, value.len);
+	if (!damaged)
+		hash = digest_of(value.p, value.len);
+	o->ring[seq % TRAIL_RING] = hash;
 	o->ring_holes |= damaged;
 	return 0;
 }

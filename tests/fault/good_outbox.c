@@ -108,7 +108,7 @@ hear(unsigned n, enum batch_code code)
 		.digest = digest_of(bytes.data, bytes.len),
 		.has_answer = code == BATCH_ANSWERED };
 	struct batch says = { .service = "ra",
-		.seq = ++seq,
+		.seq = seq + 1,
 		.time = clock_now().time,
 		.items = &item,
 		.n = 1 };
@@ -120,6 +120,7 @@ hear(unsigned n, enum batch_code code)
 
 	if (outbox_find(box, &row, &en, NULL) != 1)
 		err_die("an entry is not there");
+	seq++;
 	item.id = en.id;
 	if (item.has_answer)
 		answer = good_octets("answer", n);
