@@ -45,8 +45,8 @@ struct registrar {
 	struct trust *vendors;	/* believed of devices */
 	struct trust *vouchers; /* believed of vouchers; named by vendor */
 	struct trust *domain; /* believed of services and certificates issued */
-	STACK_OF(X509) * lras;	 /* whose nested messages are opened */
-	struct denylist *denied; /* NULL: none */
+	STACK_OF(X509) * lras;	    /* whose nested messages are opened */
+	struct denylist *denied;    /* NULL: none */
 	struct revocation *revoked; /* what makers revoked */
 	struct service *services;
 	size_t n_services;

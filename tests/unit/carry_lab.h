@@ -25,7 +25,7 @@ struct forwarder {
 	uint64_t hello_tag, pull_tag;
 	uint8_t epoch[ENTRY_EPOCH_LEN]; /* of the service */
 	uint64_t seq;			/* of the last batch made */
-	bool asks; /* ASKs are read, not passed over */
+	bool asks;			/* ASKs are read, not passed over */
 	unsigned credit;
 };
 

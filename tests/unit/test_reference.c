@@ -356,7 +356,8 @@ a_deny_list_counts_when_it_is_whole_and_can_be_read(void **state)
 	fwd_silence(&fwd);
 	lab_request(g->l, &want, &request);
 	m = reg_cmp_at(g, g->l->device, REG_CMP, &request);
-	reg_expect_refused("denied", m, CMP_ERROR, CMP_NOT_AUTHORIZED, "deny list");
+	reg_expect_refused(
+	    "denied", m, CMP_ERROR, CMP_NOT_AUTHORIZED, "deny list");
 	cmp_free(m);
 	fwd_greet(&fwd);
 	expect_ask("index", 1, 0);
