@@ -285,19 +285,32 @@ accepted(struct client *c, const struct came *k, struct err *e)
 						   : 0;
 }
 
-/* The same octets again, or other ones under the same transactionID. */
+/* --then op:OP, new:OP; NULL if it is neither. */
+static const char *
+next_op(const struct client *c)
+{
+	if (c->outcome == NULL ||
+	    (!str_starts(c->outcome, "op:") && !str_starts(c->outcome, "new:")))
+		return NULL;
+	return strchr(c->outcome, ':') + 1;
+}
+
+/* The same octets again, or other ones, under the same transactionID or in a
+ * new transaction. */
 static int
 again(struct client *c, struct err *e)
 {
 	struct came k AUTO_CAME = { 0 };
 	struct buf body AUTO_BUF = { 0 };
-	const char *op = c->op;
+	const char *op = next_op(c);
 
 	buf_add_str(&c->line, " then=");
-	c->repeats = is_outcome(c, "again");
-	if (!c->repeats)
-		op = c->outcome + 3; /* op:OP */
-	if (!c->repeats && body_of_op(c, op, &body, e) == -1)
+	c->repeats = op == NULL;
+	if (str_starts(c->outcome, "new:")) {
+		random_bytes(c->tid, sizeof(c->tid));
+		c->began = false;
+	}
+	if (op != NULL && body_of_op(c, op, &body, e) == -1)
 		return -1;
 	if (step(c, buf_bytes(&body), &k, e) == -1)
 		return -1;
@@ -338,8 +351,7 @@ transaction(struct client *c, const char *out, struct err *e)
 		return err_set(e, ERR_INPUT, "4: %s answers %s",
 		    cmp_body_name(k.body), c->op);
 	tell(c, &k);
-	if (is_outcome(c, "again") ||
-	    (c->outcome != NULL && str_starts(c->outcome, "op:")))
+	if (is_outcome(c, "again") || next_op(c) != NULL)
 		return again(c, e);
 	if (k.r.cert == NULL)
 		return 0;
@@ -377,7 +389,8 @@ static const struct option options[] = {
 	{ "pvno", 1, NULL, 'v' },     /* 2 */
 	{ "polls", 1, NULL, 'l' },    /* at most; 30 */
 	{ "final", 1, NULL, 'f' },    /* either, first, last */
-	{ "then", 1, NULL, 'h' },     /* reject, error, leave, again, op:OP */
+	{ "then", 1, NULL, 'h' },     /* reject, error, leave, again,
+					    op:OP, new:OP */
 	{ "before", 1, NULL, 'b' },   /* poll=COMMAND, confirm=COMMAND */
 	{ "wrong", 1, NULL, 'w' },    /* FIELD=VALUE */
 	{ "at", 1, NULL, 'a' },	      /* first, poll, confirm */
