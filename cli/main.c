@@ -41,6 +41,7 @@ static const struct command commands[] = {
 	    ra_recover_command },
 	{ "ra resolve", "say what became of a case that it forgot",
 	    ra_resolve_command },
+	{ "ra revoke", "revoke a certificate for good", ra_revoke_command },
 	{ "ra backup", "copy its ledger while it runs", ra_backup_command },
 	{ "ra restore", "put a copy in its place", ra_restore_command },
 	{ "ra check", "read all of it, the service stopped", ra_check_command },

@@ -7,6 +7,7 @@ int ra_show_command(int argc, char **argv);
 int ra_sites_command(int argc, char **argv);
 int ra_recover_command(int argc, char **argv);
 int ra_resolve_command(int argc, char **argv);
+int ra_revoke_command(int argc, char **argv);
 int ra_backup_command(int argc, char **argv);
 
 #endif

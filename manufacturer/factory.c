@@ -24,7 +24,7 @@
 #define HW_TYPE	       "1.3.6.1.4.1.32473.1.1"
 
 struct opts {
-	const char *vendor, *masa_url, *out;
+	const char *vendor, *masa_url, *out, *key_type;
 	const char *args[3]; /* the command first */
 	unsigned n;
 };
@@ -460,7 +460,9 @@ device(const struct opts *o, struct err *e)
 	if (check_serial(serial, e) == -1 || load_url(dir, url, e) == -1 ||
 	    (sub = load_member(dir, &sub_ca, e)) == NULL)
 		return -1;
-	key = ossl_new_key_p256();
+	key = ossl_new_key(o->key_type != NULL ? o->key_type : "p256", e);
+	if (key == NULL)
+		return err_prefix(e, "--key-type");
 	if ((x = certify_device(sub, serial, url, key, e)) == NULL)
 		return -1;
 	ossl_key_pem(key, &secret);
@@ -485,7 +487,7 @@ static const struct command {
 } commands[] = {
 	{ "init", "DIR [--vendor NAME] [--masa-url URL]", 1, true, false,
 	    init },
-	{ "device", "DIR SERIAL --out PREFIX", 2, false, true, device },
+	{ "device", "DIR SERIAL --out PREFIX [--key-type KIND]", 2, false, true, device },
 };
 
 static error_t
@@ -502,6 +504,9 @@ parse(int opt, char *arg, struct argp_state *state)
 		return 0;
 	case 'o':
 		o->out = arg;
+		return 0;
+	case 'k':
+		o->key_type = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->n < NELEMS(o->args))
@@ -524,6 +529,7 @@ run(const struct opts *o, struct err *e)
 		if (o->n == 0 || strcmp(o->args[0], c->name) != 0)
 			continue;
 		if (o->n != c->args + 1 || (o->out != NULL) != c->out ||
+		    (o->key_type != NULL && !c->out) ||
 		    (!c->vendor && (o->vendor != NULL || o->masa_url != NULL)))
 			return err_set(e, ERR_USAGE,
 			    "usage: waybill-factory %s %s", c->name, c->shape);
@@ -545,6 +551,10 @@ main(int argc, char **argv)
 		    "init: where its devices' vouchers come from", 0 },
 		{ "out", 'o', "PREFIX", 0,
 		    "device: makes PREFIX.crt, PREFIX.key, PREFIX.chain.pem",
+		    0 },
+		{ "key-type", 'k', "KIND", 0,
+		    "device: p256 (the default), p384, p521, rsa, ed25519 or "
+		    "ed448",
 		    0 },
 		{ 0 },
 	};

@@ -187,6 +187,31 @@ ossl_new_key_p256(void)
 	return key;
 }
 
+EVP_PKEY *
+ossl_new_key(const char *kind, struct err *e)
+{
+	EVP_PKEY *key = NULL;
+
+	if (strcmp(kind, "p256") == 0)
+		return ossl_new_key_p256();
+	if (strcmp(kind, "p384") == 0)
+		key = EVP_EC_gen("P-384");
+	else if (strcmp(kind, "p521") == 0)
+		key = EVP_EC_gen("P-521");
+	else if (strcmp(kind, "rsa") == 0)
+		key = EVP_RSA_gen(3072);
+	else if (strcmp(kind, "ed25519") == 0)
+		key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	else if (strcmp(kind, "ed448") == 0)
+		key = EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
+	else
+		err_set(e, ERR_USAGE,
+		    "%s: wanted p256, p384, p521, rsa, ed25519 or ed448", kind);
+	if (key == NULL && (e == NULL || e->kind != ERR_USAGE))
+		err_ossl(e, ERR_LOCAL, "key of kind %s", kind);
+	return key;
+}
+
 /* Takes der, which OpenSSL has allocated.  Encoding what was parsed or built
  * fails only for want of memory. */
 static void

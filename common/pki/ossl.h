@@ -38,6 +38,9 @@ X509 *ossl_load_cert(const char *path, struct err *e) WARN_UNUSED;
  * (mode & 077) with ERR_PERM. */
 EVP_PKEY *ossl_load_key(const char *path, struct err *e) WARN_UNUSED;
 EVP_PKEY *ossl_new_key_p256(void); /* never NULL: failure ends the process */
+/* "p256", "p384", "p521", "rsa" (3072 bits; takes its time), "ed25519",
+ * "ed448"; ERR_USAGE for any other word. */
+EVP_PKEY *ossl_new_key(const char *kind, struct err *e) WARN_UNUSED;
 
 /* DER of a certificate, name, or public key (SubjectPublicKeyInfo) appended. */
 void ossl_cert_der(X509 *x, struct buf *out);
