@@ -17,6 +17,7 @@ struct session_ask {
 	struct session *s;
 	struct timer *timer;
 	bool on;	    /* a round is under way */
+	uint64_t round;	    /* its number; commits know theirs by it */
 	uint64_t tag, late; /* asked; given up */
 	/* What is being asked for. */
 	char name[FRAME_DATA_NAME];
@@ -118,6 +119,7 @@ ask_turn(void *arg)
 	if (ask_elsewhere(a))
 		return;
 	a->on = true;
+	a->round++;
 	ask_name(a, REFERENCE_INDEX);
 }
 
@@ -208,6 +210,7 @@ index_use(struct session_ask *a)
 	struct err e = ERR_INIT;
 	size_t n;
 
+	a->n_wanted = 0;
 	if (p == NULL)
 		return;
 	if (index_read(buf_bytes(&p->octets), v, &n, &e) == -1) {
@@ -242,7 +245,7 @@ ask_next(struct session_ask *a)
 /* While it is committed; the session may go meanwhile. */
 struct arrival {
 	struct carry *carry;
-	uint64_t conn;
+	uint64_t conn, round;
 	struct piece *piece;
 	struct buf manifest, sig;
 	struct outbox_reference x;
@@ -278,6 +281,7 @@ arrived(struct outbox_reference *x, const struct err *e)
 {
 	struct arrival *v = x->user;
 	struct carry_conn *k = carry_find(v->carry, v->conn);
+	uint64_t round = v->round;
 
 	if (e != NULL)
 		log_err(LOG_ALARM, "reference.not-stored", e, "name", "%s",
@@ -286,7 +290,7 @@ arrived(struct outbox_reference *x, const struct err *e)
 		arrival_switch(v);
 	arrival_free(v);
 	/* If it began anew meanwhile, it has its own question. */
-	if (k != NULL && k->session.ask->on && k->session.ask->tag == 0)
+	if (k != NULL && k->session.ask->on && k->session.ask->round == round)
 		ask_next(k->session.ask);
 }
 
@@ -316,6 +320,7 @@ ask_store(struct session_ask *a)
 
 	v->carry = a->s->conn->carry;
 	v->conn = a->s->conn->number;
+	v->round = a->round;
 	if ((v->piece = piece_new(&a->m, &a->octets, &e)) == NULL) {
 		ask_refused(a, &e);
 		arrival_free(v);

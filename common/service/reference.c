@@ -5,8 +5,9 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 
-#define INDEX_MS 100	 /* pieces that come at once stand in it at once */
-#define RENEW_MS 3600000 /* whoever needs to be renewed is looked for */
+#define INDEX_MS    100 /* pieces that come at once stand in it at once */
+#define CATCH_UP_MS 60000
+#define RENEW_MS    3600000 /* whoever needs to be renewed is looked for */
 
 /* One version of a name. */
 struct piece {
@@ -23,6 +24,7 @@ struct name {
 	char name[FRAME_DATA_NAME];
 	struct piece *live;    /* what sites are given; NULL: nothing yet */
 	struct piece *pending; /* the newest, if its commit is under way */
+	uint64_t caught; /* when it last caught up with a site; monotonic */
 };
 
 struct reference {
@@ -347,10 +349,16 @@ reference_withdraw(struct service *s, const char *name)
 /* It was told of a version that we have forgotten: an older ledger of ours was
  * put back.  A number that is no time yet is nobody's but a liar's. */
 static void
-catch_up(struct reference *r, struct piece *p, uint64_t have)
+catch_up(struct reference *r, struct name *n, uint64_t have)
 {
+	const struct piece *p = n->live;
+	uint64_t now = clock_mono_ms();
 	struct err e = ERR_INIT;
 
+	/* Not as often as a site likes. */
+	if (n->caught != 0 && now - n->caught < CATCH_UP_MS)
+		return;
+	n->caught = now;
 	log_event(LOG_WARN, "reference.forgotten", "name", "%s", p->name,
 	    "version", "%llu", (unsigned long long)p->is.version, "known",
 	    "%llu", (unsigned long long)have, NULL);
@@ -380,7 +388,7 @@ reference_answer(struct reference *r, const struct frame *ask, struct buf *out)
 	unsigned part = ask->u.ask.part;
 
 	if (p != NULL && ask->u.ask.have > p->is.version && n->pending == NULL)
-		catch_up(r, p, ask->u.ask.have);
+		catch_up(r, n, ask->u.ask.have);
 	if (p == NULL || ask->u.ask.have >= p->is.version) {
 		frame_data(ask->tag, none, none, 0, none, out);
 		return;
