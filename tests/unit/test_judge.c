@@ -1,76 +1,8 @@
-#include "tests/unit/ra_lab.h"
+#include "tests/unit/judge_lab.h"
+
 #include "ra/answer.h"
-#include "ra/judge.h"
 
-#define HOUR 3600
-#define DAY  (24 * HOUR)
-
-static struct lab *lab;
-static char purpose[] = "clientAuth";
-static char *purposes[] = { purpose };
 static const struct answer_terms plainly = { .confirm = false };
-
-static char organization[] = "Plant", usage[] = "digitalSignature";
-static char tls[] = "tls";
-
-static const struct profile plain = { .organization = organization,
-	.key_usage = usage,
-	.ext_key_usage = { purposes, 1 },
-	.others = PROFILE_OTHERS_IGNORE };
-static struct profile named[] = { { .name = tls,
-    .key_usage = usage,
-    .ext_key_usage = { purposes, 1 },
-    .others = PROFILE_OTHERS_REFUSE } };
-static const struct conf_list profiles = { named, NELEMS(named) };
-
-/* What the ledger would say of any certificate of the domain. */
-static struct {
-	bool known, revoked;
-	const char *profile;
-} says;
-
-static int
-known(void *arg, X509 *x, struct known *ret, struct err *e)
-{
-	(void)arg, (void)x, (void)e;
-	if (!says.known)
-		return 0;
-	*ret = (struct known){
-		.id = 7, .revoked = says.revoked, .why = "revoked"
-	};
-	facts_set(&ret->facts, "vendor", FACT_END_TO_END, "acme");
-	facts_set(&ret->facts, "idevid.serial", FACT_END_TO_END, "0a");
-	facts_set(&ret->facts, "idevid.issuer", FACT_REGISTRAR, "forged");
-	facts_set(&ret->facts, "profile", FACT_END_TO_END,
-	    says.profile != NULL ? says.profile : "");
-	return 1;
-}
-
-static struct judge
-judge_of(uint64_t earliest)
-{
-	return (struct judge){ lab->vendors, NULL, &plain, earliest, &profiles,
-		lab->domain, known, NULL };
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	lab = lab_new();
-	says.known = true;
-	says.revoked = false;
-	says.profile = NULL;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	lab_free(lab);
-	return 0;
-}
 
 static struct denylist *
 deny(const char *line)
@@ -84,50 +16,7 @@ deny(const char *line)
 	return d;
 }
 
-static struct entry_header
-header(void)
-{
-	struct entry_header h = { .id = 1, .kind = ENTRY_CMP };
-
-	h.received = clock_now();
-	facts_set(&h.facts, "vendor", FACT_END_TO_END, "forged");
-	facts_set(&h.facts, "tls.same-signer", FACT_END_TO_END, "yes");
-	return h;
-}
-
-static int
-judge(const struct entry_header *h, struct bytes octets, struct verdict *v,
-    struct cmp_msg **ret_m, struct err *e)
-{
-	struct stamp now = clock_now();
-	struct judge j = judge_of(now.time - 30 * DAY);
-
-	*ret_m = lab_parse(octets);
-	return judge_request(&j, h, *ret_m, &now, v, e);
-}
-
 /* ---- granting ---------------------------------------------------------- */
-
-static void
-expect_attribute(const X509_NAME *n, int nid, const char *want)
-{
-	char text[80] = "";
-
-	X509_NAME_get_text_by_NID((X509_NAME *)n, nid, text, sizeof(text));
-	assert_string_equal(text, want);
-}
-
-static void
-expect_fact(const struct facts *f, const char *name, enum fact_level level,
-    const char *value)
-{
-	const struct fact *i = facts_get(f, name);
-
-	assert_non_null(i);
-	assert_int_equal(i->level, level);
-	if (value != NULL)
-		assert_string_equal(i->value, value);
-}
 
 static void
 test_grant(void **state)
@@ -517,225 +406,6 @@ test_unsure_has_an_end(void **state)
 	}
 }
 
-/* ---- by an LDevID ------------------------------------------------------ */
-
-static struct signer *
-ldevid(const char *serial)
-{
-	struct lab_want w = {
-		.cn = "pump 3", .serial = serial, .eku = "clientAuth"
-	};
-
-	return lab_signer(&w, &lab->ca);
-}
-
-/* A request with this body by this signer. */
-static void
-request(const struct signer *s, const char *profile, struct bytes body,
-    struct buf *out)
-{
-	uint8_t tid[CMP_TID_LEN] = { 1 };
-	struct cmp_head head = { .transaction_id = bytes_of(tid, sizeof(tid)),
-		.profile = profile };
-	struct err e = ERR_INIT;
-
-	if (cmp_build(&head, body, s, NULL, out, &e) == -1)
-		fail_msg("%s", e.msg);
-}
-
-static int
-judge_body(const struct signer *s, const char *profile, struct bytes body,
-    struct verdict *v, struct err *e)
-{
-	struct buf octets AUTO_BUF = { 0 };
-	struct entry_header h = header();
-	AUTO(cmp_msg) m = NULL;
-	int rc;
-
-	request(s, profile, body, &octets);
-	rc = judge(&h, buf_bytes(&octets), v, &m, e);
-	v->signer = NULL; /* the message's */
-	return rc;
-}
-
-struct renewal {
-	const char *what;
-	enum cmp_body type;
-	const char *cn; /* of the subject; NULL: as it is */
-	enum { OLD_NONE, OLD_RIGHT, OLD_WRONG } old;
-	const char *profile, *was;
-	int rc;
-	uint32_t fail;
-	bool in_body;
-	const char *reason;
-};
-
-static const struct renewal renewals[] = {
-	{ "kur", CMP_KUR, NULL, OLD_RIGHT, NULL, NULL, 0, 0, true, "" },
-	{ "no oldCertId", CMP_KUR, NULL, OLD_NONE, NULL, NULL, 0, 0, true, "" },
-	{ "other oldCertId", CMP_KUR, NULL, OLD_WRONG, NULL, NULL, -1,
-	    CMP_BAD_CERT_ID, true, "oldCertId" },
-	{ "other subject", CMP_KUR, "valve", OLD_RIGHT, NULL, NULL, -1,
-	    CMP_BAD_CERT_TEMPLATE, true, "to be updated" },
-	{ "its profile", CMP_KUR, NULL, OLD_NONE, NULL, "tls", 0, 0, true, "" },
-	{ "the same profile", CMP_KUR, NULL, OLD_NONE, "tls", "tls", 0, 0, true,
-	    "" },
-	{ "other profile", CMP_KUR, NULL, OLD_NONE, "tls", NULL, -1,
-	    CMP_BAD_REQUEST, true, "is of ''" },
-	{ "cr", CMP_CR, "valve", OLD_NONE, "tls", NULL, 0, 0, true, "" },
-	{ "cr, unknown profile", CMP_CR, "valve", OLD_NONE, "x", NULL, -1,
-	    CMP_BAD_REQUEST, true, "no profile 'x'" },
-	{ "ir by an LDevID", CMP_IR, "valve", OLD_NONE, NULL, NULL, -1,
-	    CMP_NOT_AUTHORIZED, false, "LDevID" },
-	{ "p10cr by an LDevID", CMP_P10CR, "valve", OLD_NONE, NULL, NULL, -1,
-	    CMP_NOT_AUTHORIZED, false, "LDevID" },
-};
-
-static void
-renewal_body(const struct renewal *r, const struct signer *s, struct buf *out)
-{
-	AUTO(X509_NAME) other = issue_name(r->cn, "Lab", "WB-0001");
-	const X509_NAME *subject =
-	    r->cn != NULL ? other : X509_get_subject_name(s->cert);
-	struct err e = ERR_INIT;
-	int rc;
-
-	if (r->type == CMP_P10CR)
-		rc = cmp_body_p10cr(lab->key, subject, out, &e);
-	else if (r->old != OLD_NONE)
-		rc = cmp_body_kur(lab->key, subject,
-		    r->old == OLD_RIGHT ? s->cert : lab->service->cert, out,
-		    &e);
-	else
-		rc = cmp_body_certreq(r->type, lab->key, subject, out, &e);
-	if (rc == -1)
-		fail_msg("%s", e.msg);
-}
-
-static void
-renew(const struct renewal *r)
-{
-	AUTO(signer) s = ldevid("WB-0001");
-	struct verdict v AUTO_VERDICT = { 0 };
-	struct buf body AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-	struct digest holder;
-	int rc;
-
-	says.profile = r->was;
-	renewal_body(r, s, &body);
-	rc = judge_body(s, r->profile, buf_bytes(&body), &v, &e);
-	if (rc != r->rc || e.fail != r->fail || v.in_body != r->in_body ||
-	    strstr(e.msg, r->reason) == NULL)
-		fail_msg("%s: %d, fail %x in_body %d: %s", r->what, rc, e.fail,
-		    v.in_body, e.msg);
-	if (rc == -1)
-		return;
-	assert_int_equal(v.signer_case, 7);
-	assert_false(v.initial);
-	holder = judge_holder(
-	    "acme", "WB-0001", v.profile->name != NULL ? "tls" : "");
-	assert_true(digest_eq(&holder, &v.holder));
-	expect_attribute(v.grant.subject, NID_commonName,
-	    r->type == CMP_KUR ? "pump 3" : r->cn);
-	expect_fact(&v.facts, "vendor", FACT_END_TO_END, "acme");
-	expect_fact(&v.facts, "idevid.serial", FACT_END_TO_END, "0a");
-	/* What was not proven then is not now. */
-	expect_fact(&v.facts, "idevid.issuer", FACT_END_TO_END, "");
-}
-
-static void
-test_renewals(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < NELEMS(renewals); i++)
-		renew(&renewals[i]);
-}
-
-static void
-kur_refused(uint32_t fail, const char *reason)
-{
-	AUTO(signer) s = ldevid("WB-0001");
-	struct renewal r = { .type = CMP_KUR };
-	struct verdict v AUTO_VERDICT = { 0 };
-	struct buf body AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	renewal_body(&r, s, &body);
-	assert_int_equal(judge_body(s, NULL, buf_bytes(&body), &v, &e), -1);
-	assert_int_equal(e.fail, fail);
-	assert_false(v.in_body);
-	assert_non_null(strstr(e.msg, reason));
-}
-
-/* Registrars and services have certificates of the domain too. */
-static void
-test_no_devices_certificate(void **state)
-{
-	(void)state;
-	says.known = false;
-	kur_refused(CMP_NOT_AUTHORIZED, "no device's");
-}
-
-static void
-test_revoked_signs_nothing(void **state)
-{
-	(void)state;
-	says.revoked = true;
-	kur_refused(CMP_NOT_AUTHORIZED, "is revoked");
-}
-
-static void
-test_revocations(void **state)
-{
-	static const struct {
-		const char *what;
-		bool other, revoked;
-		int reason, rc;
-		uint32_t fail;
-	} cases[] = {
-		{ "its own", false, false, 1, 0, 0 },
-		{ "another's", true, false, 1, -1, CMP_BAD_CERT_ID },
-		{ "revived", false, false, 8, -1, CMP_BAD_REQUEST },
-		{ "twice", false, true, 1, -1, CMP_CERT_REVOKED },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < NELEMS(cases); i++) {
-		AUTO(signer) s = ldevid("WB-0001");
-		AUTO(signer) other = ldevid("WB-0002");
-		struct verdict v AUTO_VERDICT = { 0 };
-		struct buf body AUTO_BUF = { 0 };
-		struct err e = ERR_INIT;
-
-		says.revoked = cases[i].revoked;
-		cmp_body_rr(cases[i].other ? other->cert : s->cert,
-		    cases[i].reason, &body);
-		if (judge_body(s, NULL, buf_bytes(&body), &v, &e) !=
-			cases[i].rc ||
-		    e.fail != cases[i].fail || !v.in_body)
-			fail_msg(
-			    "%s: fail %x: %s", cases[i].what, e.fail, e.msg);
-		if (cases[i].rc == 0)
-			assert_int_equal(v.reason, 1);
-	}
-}
-
-static void
-test_genm(void **state)
-{
-	AUTO(signer) s = ldevid("WB-0001");
-	struct verdict v AUTO_VERDICT = { 0 };
-	struct buf body AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	(void)state;
-	cmp_body_info(CMP_GENM, CMP_INFO_CA_CERTS, bytes_of("", 0), &body);
-	assert_int_equal(judge_body(s, NULL, buf_bytes(&body), &v, &e), 0);
-	assert_int_equal(v.info.type, CMP_INFO_CA_CERTS);
-	assert_false(v.in_body);
-}
-
 /* ---- certConf ---------------------------------------------------------- */
 
 struct exchange {
@@ -843,12 +513,106 @@ test_confirmed_by_another_device(void **state)
 	exchange_done(&x);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+/* ---- makers' lists ----------------------------------------------------- */
+
+/* The sub-CA's list of an hour ago. */
+static void
+save_list(bool revokes, bool stale)
+{
+	const ASN1_INTEGER *n = X509_get0_serialNumber(lab->device->cert);
+	struct buf tbs AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
+	struct buf der AUTO_BUF = { 0 };
+	uint64_t now = clock_now().time;
+	struct crl_entry en = { .serial = bytes_of(ASN1_STRING_get0_data(n),
+				    (size_t)ASN1_STRING_length(n)),
+		.when = now - HOUR };
+	struct crl_spec spec = { .this_update = now - HOUR,
+		.next_update = stale ? now - 1 : now + HOUR,
+		.number = 1,
+		.entries = &en,
+		.n = revokes };
+	X509 *by = lab->vendor_sub.cert;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(crl_tbs(&spec, by, &tbs, &e), 0);
+	assert_int_equal(
+	    sign_octets(lab->vendor_sub.key, buf_bytes(&tbs), "list", &sig, &e),
+	    0);
+	assert_int_equal(
+	    crl_finish(buf_bytes(&tbs), buf_bytes(&sig), by, &der, &e), 0);
+	lab_write(lab, "vendor.crl", buf_bytes(&der));
+}
+
+static int
+judge_listed(enum revocation_unknown u, struct verdict *v, struct err *e)
+{
+	const char *lists[] = { lab_path(lab, "vendor.crl") };
+	struct revocation_vendor vendor = { .name = "acme",
+		.anchor = lab_path(lab, "vendor.crt"),
+		.sub_ca = lab_path(lab, "vendor-sub.crt"),
+		.lists = lists,
+		.n = 1,
+		.unknown = u };
+	AUTO(revocation) revoked = revocation_new();
+	struct stamp now = clock_now();
+	struct judge j = judge_of(now.time - 30 * DAY);
+	struct buf octets AUTO_BUF = { 0 };
+	struct lab_ask ask = { .cn = "pump" };
+	struct entry_header h = header();
+	AUTO(cmp_msg) m = NULL;
+	int rc;
+
+	if (revocation_add(revoked, &vendor, e) == -1)
+		fail_msg("%s", e->msg);
+	j.revoked = revoked;
+	lab_request(lab, &ask, &octets);
+	m = lab_parse(buf_bytes(&octets));
+	rc = judge_request(&j, &h, m, &now, v, e);
+	v->signer = NULL; /* goes with the message */
+	return rc;
+}
+
+static void
+test_makers_lists(void **state)
+{
+	static const struct {
+		bool revokes, stale;
+		enum revocation_unknown u;
+		int rc;
+		enum err_kind kind;
+		const char *fact; /* NULL: none */
+	} cases[] = {
+		{ false, false, REVOCATION_REFUSE, 0, ERR_NONE, "good" },
+		{ true, false, REVOCATION_ACCEPT, -1, ERR_POLICY, NULL },
+		{ false, true, REVOCATION_ACCEPT, 0, ERR_NONE, "unknown" },
+		{ false, true, REVOCATION_WAIT, -1, ERR_RETRY, "unknown" },
+		{ false, true, REVOCATION_REFUSE, -1, ERR_POLICY, NULL },
+		{ true, true, REVOCATION_WAIT, -1, ERR_POLICY, NULL },
+	};
+
+	(void)state;
+	lab_save(lab, "vendor-sub", NULL, lab->vendor_sub.cert, NULL);
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct verdict v AUTO_VERDICT = { 0 };
+		struct err e = ERR_INIT;
+
+		save_list(cases[i].revokes, cases[i].stale);
+		if (judge_listed(cases[i].u, &v, &e) != cases[i].rc ||
+		    e.kind != cases[i].kind)
+			fail_msg("case %zu: %s", i, e.msg);
+		if (cases[i].fact != NULL)
+			expect_fact(&v.facts, "revocation", FACT_END_TO_END,
+			    cases[i].fact);
+		else
+			assert_null(facts_get(&v.facts, "revocation"));
+	}
+}
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_makers_lists),
 		TEST(test_grant),
 		TEST(test_facts_are_recomputed),
 		TEST(test_facts_always_fit),
@@ -856,11 +620,6 @@ main(void)
 		TEST(test_shape_of_refusals),
 		TEST(test_attested_time),
 		TEST(test_unsure_has_an_end),
-		TEST(test_renewals),
-		TEST(test_no_devices_certificate),
-		TEST(test_revoked_signs_nothing),
-		TEST(test_revocations),
-		TEST(test_genm),
 		TEST(test_confirmations),
 		TEST(test_confirmed_by_another_device),
 	};
