@@ -367,6 +367,66 @@ test_reasons(void **state)
 	assert_int_equal(revoke_reason(""), -1);
 }
 
+/* ---- the CA's key ------------------------------------------------------ */
+
+/* The lab's CA anew, with a key of this kind. */
+static void
+ca_with(const char *kind)
+{
+	struct lab_want w = { .cn = "Domain CA", .ca = true };
+	struct lab_want of_ra = { .cn = "ra",
+		.san = "URI:urn:waybill:service:ra",
+		.eku = LAB_CMCRA };
+	struct err e = ERR_INIT;
+
+	lab_ca_free(&lab->ca);
+	lab->ca.key = ossl_new_key(kind, &e);
+	assert_non_null(lab->ca.key);
+	lab->ca.cert = lab_cert(&w, lab->ca.key, &lab->root);
+	signer_free(lab->service);
+	lab->service = lab_signer(&of_ra, &lab->ca);
+	signer_free(lab->registrar);
+	lab->registrar = lab_registrar(lab, LAB_SAN, LAB_REG_EKU);
+	lab_pair(lab, LAB_SITE, lab->registrar);
+	lab_save(lab, "ca", lab->ca.key, lab->ca.cert, NULL);
+	lab_save(lab, "service", lab->service->key, lab->service->cert,
+	    lab->ca.cert);
+}
+
+static void
+life_under(const char *kind)
+{
+	AUTO(EVP_PKEY) key = ossl_new_key_p256();
+	AUTO(signer) first = NULL;
+	AUTO(signer) second = NULL;
+	AUTO(X509) x = NULL;
+	struct site s;
+
+	ca_with(kind);
+	service_start(CLOCK);
+	site_open(&s);
+	first = enrolled(&s, false);
+	x = renewed(&s, 2, first, key);
+	second = ldevid(x, key);
+	assert_int_equal(rr(&s, 3, second, BATCH_ANSWERED), 0);
+	listed(x);
+	site_close(&s);
+}
+
+static void
+test_ca_p384(void **state)
+{
+	(void)state;
+	life_under("p384");
+}
+
+static void
+test_ca_rsa(void **state)
+{
+	(void)state;
+	life_under("rsa");
+}
+
 /* ---- what is told of the domain ---------------------------------------- */
 
 static void
@@ -427,6 +487,8 @@ main(int argc, char **argv)
 		TEST(test_rejected_signs_nothing),
 		TEST(test_revoked_by_people),
 		TEST(test_told_of_the_domain),
+		TEST(test_ca_p384),
+		TEST(test_ca_rsa),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_lists_are_made_in_time),
 	};
