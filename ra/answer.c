@@ -20,6 +20,7 @@ answer_issued(const struct answerer *a, const struct cmp_msg *request,
 	/* RFC 9483 4.1.1: granted if nobody here needs the confirmation; a
 	 * certConf may be on a stick for weeks. */
 	h.implicit_confirm = cmp_implicit_confirm(request) && !terms->confirm;
+	h.sender_nonce = terms->sender_nonce;
 	cmp_body_granted(response, request_id(request),
 	    terms->modified ? CMP_GRANTED_WITH_MODS : CMP_ACCEPTED, cert,
 	    terms->ca_pubs && response == CMP_IP ? a->root : NULL, &body);

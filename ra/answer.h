@@ -16,6 +16,7 @@ struct answer_terms {
 	bool confirm;  /* implicit confirmation is not granted */
 	bool modified; /* something that was asked for was left out */
 	bool ca_pubs;  /* the root goes along in ip (RFC 9483 4.1.1) */
+	struct bytes sender_nonce; /* empty: a fresh one */
 };
 
 /* ip, cp or kup with this certificate; implicit confirmation granted if asked,

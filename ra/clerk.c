@@ -18,6 +18,8 @@ static void clerk_turn(void *arg);
 void
 work_reset(struct work *w)
 {
+	upstream_cancel(STEAL(w->ask));
+	work_unslow(w);
 	cmp_free(STEAL(w->m));
 	verdict_done(&w->v);
 	buf_done(&w->tbs);
@@ -458,8 +460,9 @@ clerk_open(struct ra *r, struct clerk **ret, struct err *e)
 	c->end = &c->first;
 	c->retry = timer_new(r->service.loop, clerk_retry, c);
 	c->held = timer_new(r->service.loop, clerk_unhold, c);
-	if (ca_attach(r->ca, r->service.loop, on_signed, on_death, c, e) ==
-	    -1) {
+	if (r->ca != NULL &&
+	    ca_attach(r->ca, r->service.loop, on_signed, on_death, c, e) ==
+		-1) {
 		clerk_free(c);
 		return -1;
 	}

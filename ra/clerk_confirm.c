@@ -89,7 +89,7 @@ confirm_with(struct work *w, const struct origin *o)
 	    judge_confirmed(w->m, &c, o->answer, o->cert, &e) == -1)
 		work_refuse(w, "refused", &e);
 	else
-		work_confirm(w, o->is.id, &c);
+		work_confirm_upstream(w, o->is.id, &c, o->answer);
 }
 
 void

@@ -16,7 +16,7 @@ work_poster(const struct work *w)
 	return loop_poster(w->clerk->ra->service.loop);
 }
 
-static void
+void
 work_busy(struct work *w)
 {
 	if (w->stage != WORK_BUSY)
@@ -100,6 +100,7 @@ work_settle(struct work *w, enum batch_code code, const char *event)
 		.parent = w->settle.parent,
 		.confirm = w->settle.confirm,
 		.confirm_reason = w->settle.confirm_reason,
+		.serial = w->settle.serial,
 		.revoke = w->settle.revoke,
 		.revoke_reason = w->settle.revoke_reason,
 		.max_live = w->settle.max_live,
@@ -241,6 +242,10 @@ work_sign(struct work *w)
 {
 	struct err e = ERR_INIT;
 
+	if (w->clerk->ra->upstream != NULL) {
+		work_upstream(w);
+		return;
+	}
 	work_busy(w);
 	if (ca_sign(w->clerk->ra->ca, w->is.id, buf_bytes(&w->tbs), &e) == -1)
 		service_give_up(&w->clerk->ra->service, "ca.failed", &e);
@@ -253,7 +258,12 @@ work_resume(struct work *w)
 	    "certificate", "%s", w->is.serial, NULL);
 	str_copy(w->serial, sizeof(w->serial), w->is.serial);
 	str_copy(w->v.serial, sizeof(w->v.serial), w->is.device);
-	work_sign(w);
+	if (w->clerk->ra->upstream != NULL)
+		work_upstream_resume(w);
+	else if (work_is_upstreams(w))
+		work_doubt(w, "it was sent to an upstream of then");
+	else
+		work_sign(w);
 }
 
 static void
@@ -323,12 +333,15 @@ grant_build(struct work *w, struct err *e)
 	return 0;
 }
 
-static void
+void
 work_intend(struct work *w)
 {
+	bool upstream = w->clerk->ra->upstream != NULL;
+	bool revocation = cmp_body(w->m) == CMP_RR;
 	struct err e = ERR_INIT;
 
-	if (grant_build(w, &e) == -1) {
+	if ((upstream ? work_upstream_build(w, &e) : grant_build(w, &e)) ==
+	    -1) {
 		work_stall(w, &e);
 		return;
 	}
@@ -342,8 +355,8 @@ work_intend(struct work *w)
 		.facts = &w->v.facts,
 		.device = w->v.serial,
 		.serial = w->serial,
-		.same = &w->same,
-		.holder = &w->v.holder,
+		.same = revocation ? NULL : &w->same,
+		.holder = revocation ? NULL : &w->v.holder,
 		.signer = w->v.signer_case,
 		.user = w,
 	};
@@ -427,6 +440,31 @@ work_issue(struct work *w, struct bytes signature)
 		work_stall(w, &e);
 		return;
 	}
+	work_limit(w, &t);
+	work_settle(w, BATCH_ANSWERED, "issued");
+}
+
+void
+work_issued(struct work *w, const struct upstream_answer *a)
+{
+	struct ra *r = w->clerk->ra;
+	struct answer_terms t = work_terms(w);
+	struct err e = ERR_INIT;
+
+	/* The device's certConf must fit there as well as here. */
+	if (upstream_relays_confirm(r->upstream)) {
+		t.confirm = !a->implicit;
+		t.sender_nonce = a->sender_nonce;
+	}
+	ossl_cert_der(a->cert, &w->cert);
+	cert_serial_hex(a->cert, w->serial, sizeof(w->serial));
+	if (answer_issued(&r->answers, w->m, a->cert, &t, &w->answer, &e) ==
+	    -1) {
+		e.kind = ERR_LOCAL;
+		work_stall(w, &e);
+		return;
+	}
+	w->settle.serial = w->serial;
 	work_limit(w, &t);
 	work_settle(w, BATCH_ANSWERED, "issued");
 }

@@ -3,6 +3,7 @@
 #define WAYBILL_RA_CLERK_INT_H
 
 #include "ra/clerk.h"
+#include "ra/upstream.h"
 
 /* Certificates begin so many seconds before they are issued: clocks of devices
  * are seldom ahead, often a little behind. */
@@ -29,12 +30,21 @@ struct work {
 	struct ledger_settle settle;
 	struct digest same; /* of the intent */
 	char reason[LEDGER_REASON_MAX], serial[LEDGER_SERIAL_MAX];
+	/* With an upstream: the question, and whether it said "waiting". */
+	struct upstream_ask *ask;
+	bool slow;
+	struct ledger_doubt doubt;
+	struct {
+		uint64_t parent;
+		struct cmp_certconf status;
+	} confirm;
 };
 
 struct clerk {
 	struct ra *ra;
 	struct work *first, **end; /* by case id; where the next one goes */
-	size_t n, busy;
+	size_t n, busy;		   /* without the slow ones */
+	size_t slow;
 	uint64_t seen; /* highest case id taken up */
 	bool posted, late, blind;
 	struct timer *retry;
@@ -63,6 +73,28 @@ void work_revoke(struct work *w);
 void work_inform(struct work *w);
 /* Ends the case with the answer in w->answer; w->settle tells what else. */
 void work_settle(struct work *w, enum batch_code code, const char *event);
+/* clerk_end.c: the same with what an upstream decided. */
+void work_issued(struct work *w, const struct upstream_answer *a);
+void work_revoked(struct work *w);
+void work_busy(struct work *w);
+/* Writes down what shall be done, then has it done. */
+void work_intend(struct work *w);
+
+/* clerk_upstream.c: the octets to be sent, and to whom. */
+int work_upstream_build(struct work *w, struct err *e) WARN_UNUSED;
+/* The intent that was loaded is such. */
+bool work_is_upstreams(const struct work *w);
+/* Asks; after a restart only if the upstream does nothing twice. */
+void work_upstream(struct work *w);
+void work_upstream_resume(struct work *w);
+/* Nobody knows what became of it: people will say. */
+void work_doubt(struct work *w, const char *why);
+/* A certConf that was judged; answer: ours, which it confirms.  An upstream that
+ * waits for it is sent it first. */
+void work_confirm_upstream(struct work *w, uint64_t parent,
+    const struct cmp_certconf *c, const struct cmp_msg *answer);
+void work_unslow(struct work *w);
+
 /* Writes down what shall be issued, then has it signed. */
 void work_grant(struct work *w);
 /* Has the intent that is in the ledger signed. */

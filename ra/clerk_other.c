@@ -5,6 +5,15 @@
 void
 work_revoke(struct work *w)
 {
+	if (w->clerk->ra->upstream != NULL)
+		work_intend(w);
+	else
+		work_revoked(w);
+}
+
+void
+work_revoked(struct work *w)
+{
 	struct err e = ERR_INIT;
 
 	if (answer_revoked(&w->clerk->ra->answers, w->m, &w->answer, &e) ==

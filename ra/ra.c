@@ -17,6 +17,7 @@ int
 ra_configure(struct ra *r, const char *path, struct err *e)
 {
 	if (conf_load(path, ra_conf_table, &r->conf, e) == -1 ||
+	    ra_conf_check(&r->conf, e) == -1 ||
 	    profile_check(&r->conf.profiles, e) == -1 ||
 	    lists_check(&r->conf, e) == -1)
 		return -1;
@@ -31,6 +32,8 @@ ra_configure(struct ra *r, const char *path, struct err *e)
 int
 ra_start_ca(struct ra *r, bool no_sandbox, struct err *e)
 {
+	if (r->conf.ca.kind == RA_CA_CMP)
+		return 0;
 	return ca_start(r->conf.ca.key, ra_issuer(r), no_sandbox, &r->ca, e);
 }
 
@@ -283,15 +286,26 @@ publish_info(struct ra *r, struct err *e)
 	return 0;
 }
 
+static int
+open_upstream(struct ra *r, struct err *e)
+{
+	if (r->conf.ca.kind != RA_CA_CMP)
+		return 0;
+	return upstream_open(
+	    r->service.loop, &r->conf.ca.upstream, r->issuers, &r->upstream, e);
+}
+
 /* The clerk before the wire: it is told of what is stored. */
 int
 ra_open(struct ra *r, struct err *e)
 {
 	if (service_open(&r->service, e) == -1 ||
 	    lists_publish(&r->lists, &r->conf, &r->service, e) == -1 ||
-	    clerk_open(r, &r->clerk, e) == -1)
+	    open_upstream(r, e) == -1 || clerk_open(r, &r->clerk, e) == -1)
 		return -1;
-	r->crlmaker = crlmaker_new(r);
+	/* An upstream makes its own. */
+	if (r->upstream == NULL)
+		r->crlmaker = crlmaker_new(r);
 	if (publish_info(r, e) == -1)
 		return -1;
 	return service_listen(&r->service, e);
@@ -308,6 +322,7 @@ ra_close(struct ra *r)
 {
 	service_close(&r->service);
 	clerk_free(r->clerk);
+	upstream_free(r->upstream);
 	crlmaker_free(r->crlmaker);
 	ca_stop(r->ca);
 	service_done(&r->service);

@@ -18,12 +18,13 @@ struct crlmaker;
 struct ra {
 	struct ra_conf conf;
 	struct service service;
-	STACK_OF(X509) * issuers; /* the issuing CA, then those above it */
-	struct ca *ca;
-	struct trust *vendors;	 /* believed of devices */
+	STACK_OF(X509) * issuers;  /* the issuing CA, then those above it */
+	struct ca *ca;		   /* NULL: an upstream issues */
+	struct upstream *upstream; /* NULL: our own CA does */
+	struct trust *vendors;	   /* believed of devices */
 	struct lists lists;
-	struct profile plain;	 /* of requests that name none */
-	X509 *root;		 /* of the domain */
+	struct profile plain; /* of requests that name none */
+	X509 *root;	      /* of the domain */
 	/* Of the next root, if there is one; each may be NULL. */
 	X509 *new_root, *new_with_old, *old_with_new;
 	struct buf crl; /* the newest list that we signed; empty: none */

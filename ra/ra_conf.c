@@ -4,7 +4,7 @@
 
 #define OFF(m) offsetof(struct ra_conf, m)
 
-static const char *const ca_kinds[] = { "local", NULL };
+static const char *const ca_kinds[] = { "local", "cmp", NULL };
 
 static const struct conf_item vendor_table[] = {
 	{ .key = "name",
@@ -47,11 +47,19 @@ static const struct conf_item ca_table[] = {
 	{ .key = "key",
 	    .type = CONF_STR,
 	    .off = OFF(ca.key) - OFF(ca),
-	    .help = "the issuing CA's key; read by the CA child alone" },
+	    .def = "",
+	    .help = "the issuing CA's key; read by the CA child alone; for "
+		    "kind local" },
 	{ .key = "certificate",
 	    .type = CONF_STR,
 	    .off = OFF(ca.certificate) - OFF(ca),
 	    .help = "the issuing CA, then those above it without the root" },
+	{ .key = "upstream",
+	    .type = CONF_MAP,
+	    .off = OFF(ca.upstream) - OFF(ca),
+	    .def = "",
+	    .sub = upstream_conf_table,
+	    .help = "the CMP CA or RA that issues; for kind cmp" },
 	{ .key = "lifetime",
 	    .type = CONF_DUR,
 	    .off = OFF(ca.lifetime) - OFF(ca),
@@ -132,9 +140,31 @@ const struct conf_item ra_conf_table[] = {
 	{ .key = NULL },
 };
 
+int
+ra_conf_check(const struct ra_conf *c, struct err *e)
+{
+	const struct upstream_conf *u = &c->ca.upstream;
+
+	if (c->ca.kind == RA_CA_LOCAL)
+		return c->ca.key != NULL
+		    ? 0
+		    : err_set(e, ERR_CONF, "ca.key: missing");
+	if (u->url == NULL)
+		return err_set(e, ERR_CONF, "ca.upstream: missing");
+	if (u->retry_min > u->retry_max)
+		return err_set(e, ERR_CONF,
+		    "ca.upstream.retry-min: longer than retry-max");
+	if (strncmp(u->url, "https:", 6) == 0 && u->tls_anchor == NULL)
+		return err_set(
+		    e, ERR_CONF, "ca.upstream.tls-anchor: missing for https");
+	return 0;
+}
+
 void
 ra_conf_sandbox(const struct ra_conf *c, struct sandbox *ret)
 {
 	service_conf_sandbox(&c->service, ret);
+	if (c->ca.kind == RA_CA_CMP)
+		ret->may |= SANDBOX_DIAL | SANDBOX_RESOLVE;
 	lists_sandbox(c, ret);
 }

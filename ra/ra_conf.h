@@ -4,6 +4,7 @@
 
 #include "common/service/service_conf.h"
 #include "ra/profile.h"
+#include "ra/upstream.h"
 
 struct ra_vendor {
 	char *name, *anchor;
@@ -11,6 +12,8 @@ struct ra_vendor {
 	struct conf_strs crl;
 	int crl_unknown; /* enum revocation_unknown */
 };
+
+enum ra_ca { RA_CA_LOCAL, RA_CA_CMP };
 
 struct ra_conf {
 	struct service_conf service;
@@ -20,7 +23,8 @@ struct ra_conf {
 	struct conf_list profiles; /* struct profile */
 	uint64_t same_key;	   /* milliseconds */
 	struct {
-		int kind;
+		int kind; /* enum ra_ca */
+		struct upstream_conf upstream;
 		char *key, *certificate, *organization;
 		char *new_root, *new_with_old, *old_with_new;
 		uint64_t lifetime, crl_lifetime; /* milliseconds */
@@ -28,6 +32,9 @@ struct ra_conf {
 };
 
 extern const struct conf_item ra_conf_table[];
+
+/* What the table alone cannot tell.  ERR_CONF. */
+int ra_conf_check(const struct ra_conf *c, struct err *e) WARN_UNUSED;
 
 /* What the RA needs once it is open; the paths are c's. */
 void ra_conf_sandbox(const struct ra_conf *c, struct sandbox *ret);

@@ -114,8 +114,9 @@ enum ledger_part {
 	LEDGER_SIGNATURE,
 	LEDGER_OCTETS,	 /* what travelled (CMP: nested) */
 	LEDGER_FACTS,	 /* of the decision, CBOR */
-	LEDGER_TBS,	 /* of the intent */
-	LEDGER_UNSIGNED, /* the certificate around it, without a signature */
+	LEDGER_TBS,	 /* of the intent; or what is sent to an upstream */
+	LEDGER_UNSIGNED, /* the certificate around it, without a signature; or
+			    the upstream's URL */
 	LEDGER_CERT,
 	LEDGER_ANSWER,
 	LEDGER_REVOCATION, /* ledger_certs.h */
@@ -273,7 +274,7 @@ struct ledger_intend {
 	struct digest tx; /* transaction and signer: found again by certConf */
 	struct bytes tbs, unsigned_cert;
 	const struct facts *facts;
-	const char *device, *serial;
+	const char *device, *serial; /* serial "": another will number it */
 	const struct digest *same; /* names what is asked; NULL: nothing */
 	const struct digest *holder; /* names who will hold it; NULL: nobody */
 	/* The case of the certificate that signed the request; 0: not ours. */
@@ -308,6 +309,7 @@ struct ledger_settle {
 	struct bytes cert;  /* empty: none */
 	const struct facts *facts; /* NULL: as they stand */
 	const char *device;	   /* NULL: as it stands */
+	const char *serial;	   /* the same: of cert, if its intent had none */
 	uint64_t parent;	   /* certConf: the case it speaks of, or 0 */
 	enum ledger_confirm confirm;
 	const char *confirm_reason;
@@ -336,6 +338,19 @@ struct ledger_settle {
 };
 void ledger_settle(struct ledger *l, struct ledger_settle *x, ledger_done done,
     struct post to);
+
+/* Whoever was to do it may have, and cannot be asked again: from open or intent
+ * to unknown, until ledger_resolve.  Audited ("unknown"). */
+struct ledger_doubt {
+	uint64_t id;
+	const char *why;
+	/* out */
+	bool changed; /* false: it is done, or unknown already */
+	struct ledger *ledger;
+	void *user;
+};
+void ledger_doubt(
+    struct ledger *l, struct ledger_doubt *x, ledger_done done, struct post to);
 
 /* The site has committed all batches up to this one.  From one that is
  * recovering it is its last word: it is sound again, batches go on from there,
@@ -474,6 +489,8 @@ int ledger_intend_wait(
     struct ledger *l, struct ledger_intend *x, struct err *e) WARN_UNUSED;
 int ledger_settle_wait(
     struct ledger *l, struct ledger_settle *x, struct err *e) WARN_UNUSED;
+int ledger_doubt_wait(
+    struct ledger *l, struct ledger_doubt *x, struct err *e) WARN_UNUSED;
 int ledger_got_wait(
     struct ledger *l, struct ledger_got *x, struct err *e) WARN_UNUSED;
 int ledger_recover_wait(

@@ -9,17 +9,12 @@ static int
 doubt(struct store_txn *t, struct ledger_evidence *x, struct ledger_case *c,
     struct err *e)
 {
-	struct row_key k = key_of_id(INDEX_UNKNOWN, c->id);
-
 	x->is = LEDGER_DOUBTED;
 	if (x->repeatable)
 		return 0;
 	if (x->proof.device != NULL)
 		entry_text(c->device, sizeof(c->device), x->proof.device);
-	c->state = LEDGER_UNKNOWN;
-	c->changed = clock_now().time;
-	if (case_closed(t, c->id, e) == -1 || case_put(t, c, e) == -1 ||
-	    index_put(t, &k, c->id, e) == -1)
+	if (doubt_case(t, c, e) == -1)
 		return -1;
 	return note_site(t, c->id, "unknown", x->h, "", e);
 }

@@ -64,7 +64,7 @@ job_intend(struct store_txn *t, void *arg, struct err *e)
 		x->is = LEDGER_UNSOUND;
 	else if (c.withdrawn)
 		x->is = LEDGER_GIVEN_UP;
-	else if (used == 1)
+	else if (used == 1 && other != c.id) /* its own: it was unknown once */
 		x->is = LEDGER_TX_IN_USE;
 	else if (stands == 0)
 		x->is = LEDGER_SIGNER_FELL;
@@ -131,10 +131,13 @@ settle_case(struct store_txn *t, const struct ledger_settle *x,
 	entry_text(c->reason, sizeof(c->reason), x->reason);
 	if (x->device != NULL)
 		entry_text(c->device, sizeof(c->device), x->device);
+	if (x->serial != NULL)
+		str_copy(c->serial, sizeof(c->serial), x->serial);
 	if ((x->same != 0 && index_put(t, &tx, c->id, e) == -1) ||
 	    case_put(t, c, e) == -1 ||
 	    part_put(t, c->id, LEDGER_ANSWER, x->answer, e) == -1 ||
 	    part_put(t, c->id, LEDGER_CERT, x->cert, e) == -1 ||
+	    (x->serial != NULL && serial_put(t, c->serial, c->id, e) == -1) ||
 	    facts_put(t, c->id, x->facts, e) == -1 ||
 	    case_closed(t, c->id, e) == -1)
 		return -1;
@@ -160,8 +163,8 @@ settle_same(struct store_txn *t, struct ledger_settle *x, struct err *e)
 	if (case_must(t, x->same, &c, e) == -1 ||
 	    (used = index_get(t, &tx, &other, e)) == -1)
 		return -1;
-	x->tx_in_use = used == 1;
-	return used == 0 && c.state == LEDGER_DONE && !c.withdrawn &&
+	x->tx_in_use = used == 1 && other != x->id;
+	return !x->tx_in_use && c.state == LEDGER_DONE && !c.withdrawn &&
 	    c.confirm != LEDGER_REJECTED;
 }
 
@@ -201,8 +204,7 @@ settle_may(struct store_txn *t, struct ledger_settle *x,
 
 /* What is revoked by it; the case is answered. */
 static int
-settle_certificates(
-    struct store_txn *t, struct ledger_settle *x, struct err *e)
+settle_certificates(struct store_txn *t, struct ledger_settle *x, struct err *e)
 {
 	uint64_t now_held = x->parent != 0 ? x->parent : x->id;
 	int rc;
@@ -216,8 +218,8 @@ settle_certificates(
 	if (x->max_live == 0 || (rc = case_stands(t, now_held, e)) == 0)
 		return 0;
 	if (rc == 1)
-		rc = supersede_held(t, now_held, x->older, x->max_live,
-		    x->ledger->service, e);
+		rc = supersede_held(
+		    t, now_held, x->older, x->max_live, x->ledger->service, e);
 	x->revoked = rc > 0 ? (unsigned)rc : 0;
 	return rc == -1 ? -1 : 0;
 }
@@ -243,6 +245,37 @@ job_settle(struct store_txn *t, void *arg, struct err *e)
 		return -1;
 	news_answer(&w, &c, x->answer);
 	return tell(t, x->ledger, c.site, c.epoch, NULL, &w, NULL, e);
+}
+
+/* ---- doubts ------------------------------------------------------------ */
+
+int
+doubt_case(struct store_txn *t, struct ledger_case *c, struct err *e)
+{
+	struct row_key k = key_of_id(INDEX_UNKNOWN, c->id);
+
+	c->state = LEDGER_UNKNOWN;
+	c->changed = clock_now().time;
+	if (case_closed(t, c->id, e) == -1 || case_put(t, c, e) == -1)
+		return -1;
+	return index_put(t, &k, c->id, e);
+}
+
+static int
+job_doubt(struct store_txn *t, void *arg, struct err *e)
+{
+	struct ledger_doubt *x = arg;
+	struct ledger_case c;
+
+	if (case_must(t, x->id, &c, e) == -1)
+		return -1;
+	x->changed = c.state == LEDGER_OPEN || c.state == LEDGER_INTENT;
+	if (!x->changed)
+		return 0;
+	entry_text(c.reason, sizeof(c.reason), x->why);
+	if (doubt_case(t, &c, e) == -1)
+		return -1;
+	return note(t, c.id, "unknown", x->ledger->service, c.reason, e);
 }
 
 /* ---- proofs ------------------------------------------------------------ */
@@ -286,6 +319,7 @@ reopen_case(struct store_txn *t, struct ledger_case *c, struct err *e)
 
 	c->state = LEDGER_OPEN;
 	c->changed = clock_now().time;
+	c->reason[0] = '\0';
 	if (case_closed(t, c->id, e) == -1 || case_put(t, c, e) == -1)
 		return -1;
 	return index_put(t, &open, c->id, e);
@@ -344,6 +378,21 @@ ledger_settle_wait(struct ledger *l, struct ledger_settle *x, struct err *e)
 {
 	x->ledger = l;
 	return store_submit_wait(l->store, job_settle, x, e);
+}
+
+void
+ledger_doubt(
+    struct ledger *l, struct ledger_doubt *x, ledger_done done, struct post to)
+{
+	x->ledger = l;
+	store_submit(l->store, job_doubt, done, x, to);
+}
+
+int
+ledger_doubt_wait(struct ledger *l, struct ledger_doubt *x, struct err *e)
+{
+	x->ledger = l;
+	return store_submit_wait(l->store, job_doubt, x, e);
 }
 
 void
