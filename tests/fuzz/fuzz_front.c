@@ -354,15 +354,14 @@ hand_in(void *arg)
 	r->server->fn(r, r->server->arg);
 }
 
-/* What comes back to strangers is never our own trouble, and CMP is signed. */
+/* What comes back is never our own trouble, and CMP is signed. */
 static void
-check_reply(const struct front_input *in)
+check_reply(void)
 {
 	AUTO(cmp_msg) m = NULL;
 	struct err e = ERR_INIT;
 
-	if (reply.status < 200 || reply.status > 599 ||
-	    (reply.status == 500 && !in->control))
+	if (reply.status < 200 || reply.status > 599 || reply.status == 500)
 		abort();
 	if (reply.is_cmp &&
 	    (reply.status != 200 ||
@@ -400,7 +399,7 @@ request(const struct front_input *in)
 	while (sem_timedwait(&reply.come, &until) == -1)
 		if (errno != EINTR)
 			abort();
-	check_reply(in);
+	check_reply();
 }
 
 int
