@@ -487,7 +487,8 @@ static const struct command {
 } commands[] = {
 	{ "init", "DIR [--vendor NAME] [--masa-url URL]", 1, true, false,
 	    init },
-	{ "device", "DIR SERIAL --out PREFIX [--key-type KIND]", 2, false, true, device },
+	{ "device", "DIR SERIAL --out PREFIX [--key-type KIND]", 2, false, true,
+	    device },
 };
 
 static error_t
