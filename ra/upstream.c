@@ -83,7 +83,8 @@ ask_unknown(struct upstream_ask *a, const char *why)
 	struct upstream_answer x = { .is = UPSTREAM_UNKNOWN };
 	struct err e = ERR_INIT;
 
-	err_set(&e, ERR_RETRY, "upstream: %s", why);
+	err_set(&e, ERR_RETRY, "%s%s",
+	    strncmp(why, "upstream: ", 10) == 0 ? "" : "upstream: ", why);
 	x.why = &e;
 	ask_end(a, &x);
 }
@@ -348,6 +349,7 @@ ask_send(struct upstream_ask *a)
 		.type = CMP_TYPE,
 		.body = a->step == ASK_REQUEST ? a->octets : cmp_der(a->own),
 		.max = CMP_MAX,
+		.once = a->step == ASK_REQUEST,
 	};
 
 	a->fetch = fetch_start(u->fetcher, &f, on_answer, a);
@@ -433,7 +435,6 @@ open_fetcher(struct upstream *u, struct err *e)
 		.client = u->signer,
 		.server_name = c->server_name,
 		.plain = true,
-		.once = true,
 		.timeout_ms = (unsigned)c->timeout,
 		.connections = 32,
 	};

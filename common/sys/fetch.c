@@ -31,7 +31,7 @@ struct fetcher {
 	const struct signer *client;
 	struct buf anchors;
 	char *server_name;
-	bool plain, once;
+	bool plain;
 	bool (*walled)(const struct sockaddr *a);
 	unsigned timeout_ms;
 	LIST_HEAD(, fetch) asked;
@@ -207,7 +207,6 @@ fetcher_new(struct loop *l, const struct fetcher_conf *c, struct err *e)
 	f->server_name =
 	    c->server_name != NULL ? xstrdup(c->server_name) : NULL;
 	f->plain = c->plain;
-	f->once = c->once;
 	f->walled = c->walled;
 	f->timeout_ms = c->timeout_ms;
 	f->multi = curl_multi_init();
@@ -321,8 +320,6 @@ set_limits(struct fetch *q)
 	CURLcode rc = CURLE_OK;
 
 	SET(CURLOPT_PROTOCOLS_STR, q->fetcher->plain ? "https,http" : "https");
-	SET(CURLOPT_FRESH_CONNECT, q->fetcher->once ? 1L : 0L);
-	SET(CURLOPT_FORBID_REUSE, q->fetcher->once ? 1L : 0L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NOSIGNAL, 1L);
@@ -394,6 +391,7 @@ set_question(struct fetch *q, const struct fetch_ask *a)
 		SET(CURLOPT_POSTFIELDSIZE, (long)a->body.len);
 		SET(CURLOPT_POSTFIELDS, (const char *)a->body.p);
 	}
+	SET(CURLOPT_FRESH_CONNECT, a->once ? 1L : 0L);
 	SET(CURLOPT_HTTPHEADER, q->headers);
 	return rc == CURLE_OK ? set_name(q, a->url) : rc;
 }

@@ -22,10 +22,6 @@ struct fetcher_conf {
 	const char *server_name; /* in its certificate, in place of the URL's
 				    host; borrowed; NULL: that */
 	bool plain;		 /* http may be asked as well */
-	/* For questions that may reach the server once at most: connections are
-	 * not kept, since libcurl sends again by itself what it sent on a kept
-	 * one that was closed meanwhile. */
-	bool once;
 	/* Addresses that are not to be asked; NULL: all are. */
 	bool (*walled)(const struct sockaddr *a);
 	unsigned timeout_ms, connections;
@@ -42,6 +38,10 @@ struct fetch_ask {
 	const char *type;  /* of the body; NULL: a GET */
 	struct bytes body; /* borrowed until the answer */
 	size_t max;	   /* octets of the answer */
+	/* It may reach the server once at most: not on a kept connection, since
+	 * libcurl sends again by itself what it sent on one that was closed
+	 * meanwhile. */
+	bool once;
 };
 
 struct fetch_answer {
