@@ -102,9 +102,10 @@ confirm_check(struct call *c, struct cmp_certconf *conf, struct err *e)
 }
 
 static bool
-was_relayed(const struct outbox_entry *request)
+was_relayed(const struct call *c, const struct outbox_entry *request)
 {
-	return strcmp(request->carrier, CALL_RELAYED) == 0;
+	return strcmp(request->carrier, CALL_RELAYED) == 0 ||
+	    finals_was_relayed(&c->r->finals, request->id);
 }
 
 static int
@@ -112,7 +113,7 @@ confirm_find(struct call *c, struct err *e)
 {
 	int found = outbox_find(c->r->outbox, &c->row, &c->entry, e);
 
-	c->relayed = found == 1 && was_relayed(&c->entry);
+	c->relayed = found == 1 && was_relayed(c, &c->entry);
 	if (found == 0 || (found == 1 && !registrar_deliverable(&c->entry)))
 		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "nothing is there to be confirmed in this transaction");
@@ -156,7 +157,7 @@ call_confirm_poll(struct call *c, long id)
 	struct err e = ERR_INIT;
 	int found = outbox_get(c->r->outbox, c->entry.parent, &request, &e);
 
-	c->relayed = found == 1 && was_relayed(&request);
+	c->relayed = found == 1 && was_relayed(c, &request);
 	if (confirm_answered(c))
 		call_confirmed(c);
 	else if (entry_terminal(c->entry.state))

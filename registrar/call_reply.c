@@ -294,6 +294,8 @@ call_final(struct call *c)
 	}
 	closes = final_closes(c, ans);
 	d = delivery_new(c, closes, relayed);
+	if (strcmp(d->deliver.carrier, CALL_RELAYED) == 0)
+		finals_relayed(&c->r->finals, c->entry.id);
 	/* A certConf to come finds us on another connection, also if we ended
 	 * in between: clients do not ask again on one that is gone. */
 	call_send_octets(c, buf_bytes(&out), !closes, delivery_flushed, d);

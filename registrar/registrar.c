@@ -244,6 +244,7 @@ registrar_open(struct registrar *r, struct err *e)
 	r->started = clock_mono_ms();
 	contact_init(&r->nobody, r->started);
 	open_caps(r);
+	finals_init(&r->finals);
 	if (open_outbox(r, e) == -1 || open_bases(r, e) == -1 ||
 	    reference_open(r, r->loops[0], &r->reference, e) == -1 ||
 	    carry_open(r, r->loops[0], &r->carry, e) == -1)

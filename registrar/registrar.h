@@ -12,6 +12,7 @@
 #include "common/queue/outbox.h"
 #include "common/sys/https.h"
 #include "registrar/contact.h"
+#include "registrar/finals.h"
 #include "registrar/reg_conf.h"
 
 #define REG_BASES_MAX  64
@@ -59,6 +60,7 @@ struct registrar {
 	struct front *fronts[REG_BASES_MAX];
 	struct carry *carry;
 	struct sweep *sweep;
+	struct finals finals;
 	struct https *control;
 	uint64_t started;      /* monotonic milliseconds */
 	struct contact nobody; /* of kinds that no service answers */
