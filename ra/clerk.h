@@ -15,7 +15,7 @@
 #define CLERK_AHEAD  64
 #define CLERK_WINDOW 16
 /* Those that an upstream lets wait count as neither, up to so many. */
-#define CLERK_SLOW 1024
+#define CLERK_SLOW   1024
 
 /* Attaches to the CA child and takes up the open cases of the ledger. */
 int clerk_open(struct ra *r, struct clerk **ret, struct err *e) WARN_UNUSED;

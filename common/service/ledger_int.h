@@ -120,8 +120,8 @@ int site_suspend(struct store_txn *t, const char *site, const uint8_t *knew,
 int prove_case(struct store_txn *t, struct ledger_case *c,
     const struct ledger_proof *p, struct err *e) WARN_UNUSED;
 /* Into the list of those that nobody knows about. */
-int doubt_case(struct store_txn *t, struct ledger_case *c,
-    struct err *e) WARN_UNUSED;
+int doubt_case(
+    struct store_txn *t, struct ledger_case *c, struct err *e) WARN_UNUSED;
 /* What is known of the case's certificate. */
 int confirm_case(struct store_txn *t, uint64_t id, enum ledger_confirm is,
     const char *who, const char *reason, struct err *e) WARN_UNUSED;

@@ -1,5 +1,7 @@
 #include "tests/unit/ledger_lab.h"
 
+#include "common/service/ledger_certs.h"
+
 static void
 test_stored_once(void **state)
 {
@@ -73,6 +75,45 @@ test_intent_survives(void **state)
 	    .cert = bytes_of("cert", 4) }));
 	assert_int_equal(open_cases(), 2);
 	assert_int_equal(get(1).state, LEDGER_DONE);
+}
+
+/* Who was asked to do it may have done it. */
+static void
+test_a_doubt_is_for_people(void **state)
+{
+	struct ledger_doubt d = { .id = 1, .why = "no answer came" };
+	struct ledger_resolve no = { .id = 1, .who = "me", .why = "looked" };
+	struct err e = ERR_INIT;
+	uint64_t id = 0;
+
+	(void)state;
+	store("berlin", 1, "one");
+	assert_int_equal(intend(1, "tx", ""), LEDGER_INTENDED);
+	assert_int_equal(ledger_doubt_wait(ledger, &d, &e), 0);
+	assert_true(d.changed);
+	reopen();
+	assert_int_equal(get(1).state, LEDGER_UNKNOWN);
+	assert_string_equal(get(1).reason, "no answer came");
+	assert_int_equal(audited(1, "unknown"), 1);
+	assert_int_equal(open_cases(), 0);
+	assert_false(settle((struct ledger_settle){
+	    .id = 1, .code = BATCH_REFUSED, .event = "refused" }));
+	assert_int_equal(ledger_doubt_wait(ledger, &d, &e), 0);
+	assert_false(d.changed);
+	/* It was not: its own transaction does not stand in its way. */
+	assert_int_equal(ledger_resolve_wait(ledger, &no, &e), 0);
+	assert_string_equal(get(1).reason, "");
+	assert_int_equal(intend(1, "tx", ""), LEDGER_INTENDED);
+	assert_true(settle((struct ledger_settle){ .id = 1,
+	    .code = BATCH_ANSWERED,
+	    .event = "issued",
+	    .serial = "cafe",
+	    .cert = bytes_of("cert", 4) }));
+	assert_string_equal(get(1).serial, "cafe");
+	assert_int_equal(ledger_find_serial(ledger, "cafe", &id, &e), 1);
+	assert_int_equal(id, 1);
+	assert_int_equal(ledger_doubt_wait(ledger, &d, &e), 0);
+	assert_false(d.changed);
 }
 
 static void
@@ -316,6 +357,7 @@ main(void)
 		TEST(test_other_site_conflicts),
 		TEST(test_id_for_other_octets_conflicts),
 		TEST(test_intent_survives),
+		TEST(test_a_doubt_is_for_people),
 		TEST(test_one_answer),
 		TEST(test_supersede_only_before_intent),
 		TEST(test_transaction_in_use),
