@@ -275,17 +275,17 @@ struct ledger_intend {
 	struct bytes tbs, unsigned_cert;
 	const struct facts *facts;
 	const char *device, *serial; /* serial "": another will number it */
-	const struct digest *same; /* names what is asked; NULL: nothing */
+	const struct digest *same;   /* names what is asked; NULL: nothing */
 	const struct digest *holder; /* names who will hold it; NULL: nobody */
 	/* The case of the certificate that signed the request; 0: not ours. */
 	uint64_t signer;
 	/* out */
 	enum ledger_intended {
 		LEDGER_INTENDED,
-		LEDGER_TX_IN_USE, /* another case has this transaction */
-		LEDGER_NOT_OPEN,  /* has an intent or an answer already */
-		LEDGER_GIVEN_UP,  /* withdrawn: it is to be refused */
-		LEDGER_UNSOUND,	  /* its site is not sound */
+		LEDGER_TX_IN_USE,  /* another case has this transaction */
+		LEDGER_NOT_OPEN,   /* has an intent or an answer already */
+		LEDGER_GIVEN_UP,   /* withdrawn: it is to be refused */
+		LEDGER_UNSOUND,	   /* its site is not sound */
 		LEDGER_SIGNER_FELL /* signer stands no longer */
 	} is;
 	struct ledger *ledger;
@@ -309,8 +309,8 @@ struct ledger_settle {
 	struct bytes cert;  /* empty: none */
 	const struct facts *facts; /* NULL: as they stand */
 	const char *device;	   /* NULL: as it stands */
-	const char *serial;	   /* the same: of cert, if its intent had none */
-	uint64_t parent;	   /* certConf: the case it speaks of, or 0 */
+	const char *serial; /* the same: of cert, if its intent had none */
+	uint64_t parent;    /* certConf: the case it speaks of, or 0 */
 	enum ledger_confirm confirm;
 	const char *confirm_reason;
 	/* The certificate of another case is the answer: that case, and the
@@ -328,9 +328,9 @@ struct ledger_settle {
 	/* out */
 	unsigned revoked;    /* certificates revoked by this */
 	bool revoked_before; /* false, since the certificate was revoked */
-	bool changed;	/* false: it was answered, or had an intent */
-	bool unsound;	/* false, since its site is not sound */
-	bool withdrawn; /* false, since it was withdrawn */
+	bool changed;	     /* false: it was answered, or had an intent */
+	bool unsound;	     /* false, since its site is not sound */
+	bool withdrawn;	     /* false, since it was withdrawn */
 	bool tx_in_use; /* false, since another case has this transaction */
 	char site[ENTRY_NAME_MAX];
 	struct ledger *ledger;

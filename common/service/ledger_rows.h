@@ -20,18 +20,18 @@ enum ledger_db {
 };
 
 enum index_word {
-	INDEX_ENTRY = 'e',  /* site, epoch and the site's id */
-	INDEX_ONCE = 'o',   /* once-key: every case there ever was */
-	INDEX_GIVEN = 'g',  /* as INDEX_ENTRY: withdrawn before it came */
-	INDEX_HOLDER = 'h', /* who, id: what was meant for it */
-	INDEX_LATER = 'l',  /* id: answered, to be told after recovery */
-	INDEX_NUMBER = 'n', /* a name: a number that grows, not an id */
-	INDEX_OPEN = 'p',   /* id: open or intended */
+	INDEX_ENTRY = 'e',   /* site, epoch and the site's id */
+	INDEX_ONCE = 'o',    /* once-key: every case there ever was */
+	INDEX_GIVEN = 'g',   /* as INDEX_ENTRY: withdrawn before it came */
+	INDEX_HOLDER = 'h',  /* who, id: what was meant for it */
+	INDEX_LATER = 'l',   /* id: answered, to be told after recovery */
+	INDEX_NUMBER = 'n',  /* a name: a number that grows, not an id */
+	INDEX_OPEN = 'p',    /* id: open or intended */
 	INDEX_REVOKED = 'r', /* id: its certificate is revoked */
-	INDEX_SERIAL = 'c', /* a certificate's serial number */
-	INDEX_SAME = 's',   /* what is asked: the newest with an intent */
-	INDEX_TX = 't',	    /* transaction and signer: with an intent */
-	INDEX_UNKNOWN = 'u' /* id: nobody knows */
+	INDEX_SERIAL = 'c',  /* a certificate's serial number */
+	INDEX_SAME = 's',    /* what is asked: the newest with an intent */
+	INDEX_TX = 't',	     /* transaction and signer: with an intent */
+	INDEX_UNKNOWN = 'u'  /* id: nobody knows */
 };
 
 struct row_key {
