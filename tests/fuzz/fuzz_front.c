@@ -11,6 +11,7 @@
 #include "tests/unit/registrar_lab.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -259,19 +260,26 @@ begin(void)
 	atexit(end);
 }
 
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
 /* A store that is half full is given up, before everything is refused. */
 static void
 keep_room(void)
 {
 	struct outbox_counts n;
-	char cmd[128];
+	char store[128];
 
 	outbox_count(lab->r.outbox, &n);
 	if (n.used_percent < 50)
 		return;
 	reg_stop(lab);
-	snprintf(cmd, sizeof(cmd), "rm -r %s/store", lab->l->dir);
-	if (system(cmd) != 0)
+	snprintf(store, sizeof(store), "%s/store", lab->l->dir);
+	if (nftw(store, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
 		abort();
 	start();
 }
