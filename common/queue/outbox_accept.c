@@ -115,7 +115,8 @@ check_open(struct accept_job *j, struct err *e)
 	n = vendor != 0 ? x->vendors.v[vendor].open : 0;
 	n -= old != NULL && vendor != 0 && old->vendor == vendor;
 	if (j->o->per_vendor_open != 0 && n >= j->o->per_vendor_open)
-		return over(e, "vendor", a->vendor, n, j->o->per_vendor_open);
+		return over(e, "vendor", a->vendor != NULL ? a->vendor : "", n,
+		    j->o->per_vendor_open);
 	n = device != DEVICE_NONE ? devices_at(&x->devices, device)->open : 0;
 	n -= old != NULL && n > 0;
 	if (j->o->per_device_open != 0 && n >= j->o->per_device_open)

@@ -33,7 +33,7 @@ meta_get(struct walk *w, uint64_t page, struct meta *ret)
 static int
 metas_check(struct walk *w, struct meta *ret)
 {
-	struct meta m[2];
+	struct meta m[2] = { 0 };
 	uint64_t newer;
 
 	if (meta_get(w, 0, &m[0]) == -1)

@@ -88,8 +88,8 @@ read_answer(SSL *ssl, struct http *ret, struct err *e)
 	size_t left;
 	char octet;
 
-	while (
-	    head.len < 4 || memcmp(head.data + head.len - 4, "\r\n\r\n", 4)) {
+	while (head.len < 4 ||
+	    memcmp(head.data + head.len - 4, "\r\n\r\n", 4) != 0) {
 		if (head.len > HEAD_MAX || SSL_read(ssl, &octet, 1) != 1)
 			return err_set(
 			    e, ERR_PEER, "the connection ended early");

@@ -175,6 +175,7 @@ file_apply(struct disk_file *f, const struct disk_event *ev)
 		file_resize(f, end);
 	if (ev->op != RECORD_WRITE || ev->octets.len == 0)
 		return;
+	assert(f->data != NULL);
 	memcpy(f->data + ev->at, ev->octets.p, ev->octets.len);
 	for (size_t i = ev->at / DISK_PAGE; i <= (end - 1) / DISK_PAGE; i++)
 		f->touched[i] = true;
