@@ -133,15 +133,6 @@ clock_judge_time(void)
 	return now.quality < CLOCK_RTC ? 0 : now.time;
 }
 
-void
-clock_raise_floor(uint64_t at_least)
-{
-	pthread_mutex_lock(&lock);
-	if (at_least > watch.floor)
-		watch.floor = at_least;
-	pthread_mutex_unlock(&lock);
-}
-
 uint64_t
 clock_floor(void)
 {

@@ -30,8 +30,7 @@ struct stamp clock_now(void);
 /* now.time at rtc and better, else 0: no date can be judged. */
 uint64_t clock_judge_time(void);
 
-/* Raises the floor (never lowers it); starts as the time of the release. */
-void clock_raise_floor(uint64_t seconds);
+/* Never lowered; starts as the time of the release. */
 uint64_t clock_floor(void);
 /* A peer's signed word for the time, perhaps an old one: the floor rises to a
  * day before it, and a clock within a day of it is believed. */

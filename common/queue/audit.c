@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/cbor.h"
@@ -126,7 +127,7 @@ list_one(struct bytes key, struct bytes value, bool damaged, void *arg,
 	(void)e;
 	if (record_read(key, value, damaged, &r, NULL) == -1)
 		r = (struct audit_record){ .seq = store_key_to_id(key),
-			.event = "damaged" };
+			.event = AUDIT_DAMAGED };
 	else if (l->id != 0 && r.id != l->id)
 		return 0;
 	l->fn(&r, l->arg);
@@ -159,61 +160,68 @@ audit_page(struct store_txn *t, unsigned db, uint64_t first, size_t max,
 	return list_from(t, db, store_key_id(key, first), &l, e);
 }
 
-int
-audit_has(struct store_txn *t, unsigned db, uint64_t seq,
-    const struct digest *hash, struct err *e)
+static void
+trouble(struct audit_chain *c, uint64_t seq, const char *what)
 {
-	static const struct digest beginning;
-	struct buf text AUTO_BUF = { 0 };
-	uint8_t key[STORE_KEY_ID_LEN];
-	struct digest its;
-	int rc;
+	snprintf(c->trouble, sizeof(c->trouble), "audit record %" PRIu64 ": %s",
+	    seq, what);
+}
 
-	if (seq == 0)
-		return digest_eq(hash, &beginning);
-	if ((rc = store_get(t, db, store_key_id(key, seq), &text, e)) != 1)
-		return rc;
-	its = digest_of(text.data, text.len);
-	return digest_eq(hash, &its);
+void
+audit_follow(struct audit_chain *c, const struct audit_record *r)
+{
+	if (c->trouble[0] != '\0')
+		return;
+	if (r->seq > c->seq + 1)
+		trouble(c, c->seq + 1, "missing");
+	else if (strcmp(r->event, AUDIT_DAMAGED) == 0)
+		trouble(c, r->seq, "does not open");
+	else if (!digest_eq(&r->previous, &c->hash))
+		trouble(c, r->seq, "does not follow the one before");
+	if (c->trouble[0] != '\0')
+		return;
+	c->seq = r->seq;
+	c->hash = r->hash;
+}
+
+void
+audit_follow_end(struct audit_chain *c, const struct store_audit *head)
+{
+	if (c->trouble[0] != '\0')
+		return;
+	if (c->seq < head->seq)
+		trouble(c, c->seq + 1, "missing");
+	else if (c->seq > head->seq || !digest_eq(&c->hash, &head->hash))
+		trouble(c, c->seq, "the head knows another");
 }
 
 static int
 verify_one(struct bytes key, struct bytes value, bool damaged, void *arg,
     struct err *e)
 {
-	struct store_audit *chain = arg; /* so far */
-	struct audit_record r;
+	struct audit_chain *c = arg;
+	struct audit_record r = { 0 };
 
-	if (store_key_to_id(key) > chain->seq + 1)
-		return err_set(e, ERR_DAMAGE,
-		    "audit record %" PRIu64 ": missing", chain->seq + 1);
-	if (record_read(key, value, damaged, &r, e) == -1)
+	if (store_key_to_id(key) <= c->seq + 1 &&
+	    record_read(key, value, damaged, &r, e) == -1)
 		return -1;
-	if (!digest_eq(&r.previous, &chain->hash))
-		return err_set(e, ERR_DAMAGE,
-		    "audit record %" PRIu64 ": does not follow the one before",
-		    r.seq);
-	chain->seq = r.seq;
-	chain->hash = r.hash;
-	return 0;
+	r.seq = store_key_to_id(key);
+	audit_follow(c, &r);
+	return c->trouble[0] == '\0' ? 0
+				     : err_set(e, ERR_DAMAGE, "%s", c->trouble);
 }
 
 int
 audit_verify(
     struct store_txn *t, unsigned db, uint64_t *ret_records, struct err *e)
 {
-	const struct store_audit *head = store_audit_head(t);
-	struct store_audit chain = { 0 };
+	struct audit_chain c = { 0 };
 
-	if (store_walk(t, db, bytes_of(NULL, 0), verify_one, &chain, e) == -1)
+	if (store_walk(t, db, bytes_of(NULL, 0), verify_one, &c, e) == -1)
 		return -1;
-	if (chain.seq < head->seq)
-		return err_set(e, ERR_DAMAGE,
-		    "audit record %" PRIu64 ": missing", chain.seq + 1);
-	if (chain.seq > head->seq || !digest_eq(&chain.hash, &head->hash))
-		return err_set(e, ERR_DAMAGE,
-		    "audit record %" PRIu64 ": the head knows another",
-		    chain.seq);
-	*ret_records = chain.seq;
+	audit_follow_end(&c, store_audit_head(t));
+	if (c.trouble[0] != '\0')
+		return err_set(e, ERR_DAMAGE, "%s", c.trouble);
+	*ret_records = c.seq;
 	return 0;
 }

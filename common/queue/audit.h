@@ -21,8 +21,9 @@ struct audit_record {
 int audit_append(struct store_txn *t, unsigned db, struct audit_record *r,
     struct err *e) WARN_UNUSED;
 /* Records of one entry (id 0: all), oldest first, at most max.  One that does
- * not open may be anybody's: it is given with seq and the event "damaged".
+ * not open may be anybody's: it is given with seq and this event.
  * Reads the whole trail: for people, not for loops. */
+#define AUDIT_DAMAGED "damaged"
 typedef void (*audit_visit)(const struct audit_record *r, void *arg);
 int audit_list(struct store_txn *t, unsigned db, uint64_t id, size_t max,
     audit_visit fn, void *arg, struct err *e) WARN_UNUSED;
@@ -32,11 +33,19 @@ int audit_page(struct store_txn *t, unsigned db, uint64_t first, size_t max,
 /* Walks the chain; ERR_DAMAGE names the first record that does not hold. */
 int audit_verify(struct store_txn *t, unsigned db, uint64_t *ret_records,
     struct err *e) WARN_UNUSED;
-/* Whether the record of this number has this hash: 1 yes, 0 no (another, or
- * there is none of this number), -1.  Number 0 is the chain's beginning, whose
- * hash is all zeros.  Reads one record. */
-int audit_has(struct store_txn *t, unsigned db, uint64_t seq,
-    const struct digest *hash, struct err *e) WARN_UNUSED;
+
+/* The same walk in pages, for who must do other things in between: a chain as
+ * far as it holds; empty ({0}) at its beginning. */
+struct audit_chain {
+	uint64_t seq;	    /* of the last record that holds */
+	struct digest hash; /* its */
+	char trouble[120];  /* names the first that does not; "": none so far */
+};
+/* The next record; after trouble none is looked at. */
+void audit_follow(struct audit_chain *c, const struct audit_record *r);
+/* All there is was followed: does it end in the head's record? */
+void audit_follow_end(struct audit_chain *c, const struct store_audit *head);
+
 /* Appends the record's CBOR text, whose SHA-256 is its hash: who has the texts
  * can verify the chain without us. */
 void audit_text(const struct audit_record *r, struct buf *out);

@@ -51,7 +51,7 @@ audit_record_json(const struct audit_record *r)
 	struct buf text AUTO_BUF = { 0 };
 
 	/* What is listed in its place has neither hash nor text. */
-	if (strcmp(r->event, "damaged") != 0)
+	if (strcmp(r->event, AUDIT_DAMAGED) != 0)
 		audit_text(r, &text);
 	return json_pack("{s:I, s:o, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:o}",
 	    "seq", (json_int_t)r->seq, "time", json_time(r->when.time),
@@ -60,4 +60,13 @@ audit_record_json(const struct audit_record *r)
 	    json_text(r->detail), "hash", json_hex(r->hash.b, DIGEST_LEN),
 	    "previous", json_hex(r->previous.b, DIGEST_LEN), "text",
 	    json_hex(text.data, text.len));
+}
+
+json_t *
+audit_verdict_json(const struct audit_chain *c, const struct store_audit *head)
+{
+	return json_pack("{s:b, s:I, s:I, s:o, s:o}", "sound",
+	    c->trouble[0] == '\0', "records", (json_int_t)c->seq, "head",
+	    (json_int_t)head->seq, "hash", json_hex(c->hash.b, DIGEST_LEN),
+	    "trouble", json_text(c->trouble));
 }

@@ -62,63 +62,28 @@ struct verify {
 	struct service *service;
 	struct https_req *q;
 	struct store_audit head;
-	uint64_t seq;	    /* of the last record that holds */
-	struct digest hash; /* its */
-	size_t page;	    /* records that came of this page */
-	char trouble[200];  /* "" so far */
+	struct audit_chain chain;
+	size_t page; /* records that came of this page */
 };
-
-static const char *
-record_trouble(const struct verify *v, const struct audit_record *a,
-    const struct digest *hash)
-{
-	if (a->seq != v->seq + 1)
-		return "it is missing";
-	if (!digest_eq(&a->previous, &v->hash))
-		return "it does not follow the one before it";
-	return digest_eq(&a->hash, hash) ? NULL : "its hash is another";
-}
 
 static void
 verify_record(const struct audit_record *a, void *arg)
 {
 	struct verify *v = arg;
-	struct buf text AUTO_BUF = { 0 };
-	struct digest hash;
-	const char *why;
 
 	v->page++;
-	if (v->trouble[0] != '\0' || v->seq == v->head.seq)
-		return;
-	audit_text(a, &text);
-	hash = digest_of(text.data, text.len);
-	if ((why = record_trouble(v, a, &hash)) != NULL) {
-		snprintf(v->trouble, sizeof(v->trouble),
-		    "audit record %llu: %s", (unsigned long long)v->seq + 1,
-		    why);
-		return;
-	}
-	v->seq = a->seq;
-	v->hash = hash;
+	if (v->chain.seq < v->head.seq)
+		audit_follow(&v->chain, a);
 }
 
 static void
 verify_end(struct verify *v)
 {
-	char hex[2 * DIGEST_LEN + 1];
-
-	if (v->trouble[0] == '\0' && !digest_eq(&v->hash, &v->head.hash))
-		str_copy(v->trouble, sizeof(v->trouble),
-		    "audit trail: it does not end in the head's record");
-	if (v->trouble[0] != '\0')
-		log_event(LOG_ALARM, "audit.broken", "reason", "%s", v->trouble,
-		    NULL);
-	control_json(v->q, 200,
-	    json_pack("{s:b, s:I, s:I, s:s, s:o}", "sound",
-		v->trouble[0] == '\0', "records", (json_int_t)v->seq, "head",
-		(json_int_t)v->head.seq, "hash",
-		hex_format(hex, v->hash.b, DIGEST_LEN), "trouble",
-		json_text(v->trouble)));
+	audit_follow_end(&v->chain, &v->head);
+	if (v->chain.trouble[0] != '\0')
+		log_event(LOG_ALARM, "audit.broken", "reason", "%s",
+		    v->chain.trouble, NULL);
+	control_json(v->q, 200, audit_verdict_json(&v->chain, &v->head));
 	free(v);
 }
 
@@ -128,17 +93,17 @@ verify_page(void *arg)
 	struct verify *v = arg;
 	struct err e = ERR_INIT;
 
+	if (https_gone(v->q)) {
+		https_reply(v->q, &(struct https_answer){ .status = 503 });
+		free(v);
+		return;
+	}
 	v->page = 0;
-	if (https_gone(v->q))
-		str_copy(v->trouble, sizeof(v->trouble), "nobody waits");
-	else if (ledger_audit_page(v->service->ledger, v->seq + 1, PAGE,
-		     verify_record, v, &e) == -1)
-		str_copy(v->trouble, sizeof(v->trouble), e.msg);
-	else if (v->page == 0 && v->seq < v->head.seq)
-		snprintf(v->trouble, sizeof(v->trouble),
-		    "audit record %llu: it is missing",
-		    (unsigned long long)v->seq + 1);
-	if (v->trouble[0] != '\0' || v->seq == v->head.seq)
+	if (ledger_audit_page(v->service->ledger, v->chain.seq + 1, PAGE,
+		verify_record, v, &e) == -1)
+		str_copy(v->chain.trouble, sizeof(v->chain.trouble), e.msg);
+	if (v->chain.trouble[0] != '\0' || v->page == 0 ||
+	    v->chain.seq == v->head.seq)
 		verify_end(v);
 	else
 		loop_post(v->service->loop, verify_page, v);

@@ -256,50 +256,6 @@ test_pages_begin_where_asked(void **state)
 	}
 }
 
-struct has {
-	uint64_t seq;
-	struct digest hash;
-	int rc;
-};
-
-static int
-has_run(struct store_txn *t, void *arg, struct err *e)
-{
-	struct has *h = arg;
-
-	h->rc = audit_has(t, DB, h->seq, &h->hash, e);
-	return 0;
-}
-
-static int
-has(uint64_t seq, struct digest hash)
-{
-	struct has h = { seq, hash, 7 };
-
-	assert_int_equal(store_read(store, has_run, &h, NULL), 0);
-	return h.rc;
-}
-
-static void
-test_heads_are_found_in_the_chain(void **state)
-{
-	struct digest zero = { { 0 } };
-	struct audit_record one, two;
-
-	(void)state;
-	assert_int_equal(has(0, zero), 1);
-	one = append(5, "accepted", "a");
-	two = append(6, "accepted", "b");
-	assert_int_equal(has(1, one.hash), 1);
-	assert_int_equal(has(2, two.hash), 1);
-	assert_int_equal(has(2, one.hash), 0);
-	assert_int_equal(has(1, two.hash), 0);
-	assert_int_equal(has(3, two.hash), 0);
-	assert_int_equal(has(1, zero), 0);
-	assert_int_equal(has(0, zero), 1);
-	assert_int_equal(has(0, one.hash), 0);
-}
-
 /* What who exports the trail needs: text, hash and the one before. */
 static void
 test_json_can_be_verified_elsewhere(void **state)
@@ -518,7 +474,6 @@ main(void)
 		TEST(test_records_follow_each_other),
 		TEST(test_list_is_of_one_entry),
 		TEST(test_pages_begin_where_asked),
-		TEST(test_heads_are_found_in_the_chain),
 		TEST(test_json_can_be_verified_elsewhere),
 		TEST(test_texts_become_printable),
 		TEST(test_given_up_records_leave_no_gap),
