@@ -9,41 +9,19 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
+#include "tests/cmp/fail_names.h"
+
 AUTO_DEFINE(X509_STORE, X509_STORE, X509_STORE_free);
 AUTO_DEFINE(X509_STORE_CTX, X509_STORE_CTX, X509_STORE_CTX_free);
 AUTO_DEFINE(OSSL_CMP_CTX, OSSL_CMP_CTX, OSSL_CMP_CTX_free);
 AUTO_DEFINE(OSSL_CMP_MSG, OSSL_CMP_MSG, OSSL_CMP_MSG_free);
 
-static const struct {
-	uint32_t bit;
-	const char *name;
-} fails[] = {
-	{ CMP_BAD_ALG, "badAlg" },
-	{ CMP_BAD_MESSAGE_CHECK, "badMessageCheck" },
-	{ CMP_BAD_REQUEST, "badRequest" },
-	{ CMP_BAD_TIME, "badTime" },
-	{ CMP_BAD_CERT_ID, "badCertId" },
-	{ CMP_BAD_DATA_FORMAT, "badDataFormat" },
-	{ CMP_WRONG_AUTHORITY, "wrongAuthority" },
-	{ CMP_BAD_POP, "badPOP" },
-	{ CMP_WRONG_INTEGRITY, "wrongIntegrity" },
-	{ CMP_BAD_RECIPIENT_NONCE, "badRecipientNonce" },
-	{ CMP_BAD_SENDER_NONCE, "badSenderNonce" },
-	{ CMP_BAD_CERT_TEMPLATE, "badCertTemplate" },
-	{ CMP_SIGNER_NOT_TRUSTED, "signerNotTrusted" },
-	{ CMP_TRANSACTION_ID_IN_USE, "transactionIdInUse" },
-	{ CMP_UNSUPPORTED_VERSION, "unsupportedVersion" },
-	{ CMP_NOT_AUTHORIZED, "notAuthorized" },
-	{ CMP_SYSTEM_UNAVAIL, "systemUnavail" },
-	{ CMP_SYSTEM_FAILURE, "systemFailure" },
-};
-
 void
 add_fail_names(uint32_t fail, struct buf *out)
 {
-	for (size_t i = 0; i < NELEMS(fails); i++)
-		if ((fail & fails[i].bit) != 0)
-			buf_printf(out, " %s", fails[i].name);
+	for (size_t i = 0; i < NELEMS(fail_names); i++)
+		if ((fail & fail_names[i].bit) != 0)
+			buf_printf(out, " %s", fail_names[i].name);
 }
 
 const char *

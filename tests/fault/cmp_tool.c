@@ -11,30 +11,7 @@
 #include "common/pki/issue.h"
 #include "common/pki/sign.h"
 #include "common/pki/trust.h"
-
-static const struct {
-	uint32_t bit;
-	const char *name;
-} fails[] = {
-	{ CMP_BAD_ALG, "badAlg" },
-	{ CMP_BAD_MESSAGE_CHECK, "badMessageCheck" },
-	{ CMP_BAD_REQUEST, "badRequest" },
-	{ CMP_BAD_TIME, "badTime" },
-	{ CMP_BAD_CERT_ID, "badCertId" },
-	{ CMP_BAD_DATA_FORMAT, "badDataFormat" },
-	{ CMP_WRONG_AUTHORITY, "wrongAuthority" },
-	{ CMP_BAD_POP, "badPOP" },
-	{ CMP_WRONG_INTEGRITY, "wrongIntegrity" },
-	{ CMP_BAD_RECIPIENT_NONCE, "badRecipientNonce" },
-	{ CMP_BAD_SENDER_NONCE, "badSenderNonce" },
-	{ CMP_BAD_CERT_TEMPLATE, "badCertTemplate" },
-	{ CMP_SIGNER_NOT_TRUSTED, "signerNotTrusted" },
-	{ CMP_TRANSACTION_ID_IN_USE, "transactionIdInUse" },
-	{ CMP_UNSUPPORTED_VERSION, "unsupportedVersion" },
-	{ CMP_NOT_AUTHORIZED, "notAuthorized" },
-	{ CMP_SYSTEM_UNAVAIL, "systemUnavail" },
-	{ CMP_SYSTEM_FAILURE, "systemFailure" },
-};
+#include "tests/cmp/fail_names.h"
 
 static int
 message_load(const char *path, struct cmp_msg **ret, struct err *e)
@@ -193,9 +170,9 @@ show_status(const struct cmp_response *r)
 
 	printf(" status=%s",
 	    (size_t)r->status < NELEMS(names) ? names[r->status] : "other");
-	for (size_t i = 0; i < NELEMS(fails); i++)
-		if ((r->fail & fails[i].bit) != 0)
-			printf(" fail=%s", fails[i].name);
+	for (size_t i = 0; i < NELEMS(fail_names); i++)
+		if ((r->fail & fail_names[i].bit) != 0)
+			printf(" fail=%s", fail_names[i].name);
 	if (r->cert != NULL)
 		printf(" certificate");
 	if (r->text[0] != '\0')
