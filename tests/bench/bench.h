@@ -63,6 +63,14 @@ double bench_now(void);
 double bench_cpu(pid_t pid);
 /* A line of /proc/PID/status, as "VmHWM", "RssAnon", in KiB; pid 0: our own. */
 long bench_memory(pid_t pid, const char *line);
+
+/* A program of the bench is called with [--quick] [ROW...].  Quick: a tenth of
+ * the work in as many rounds, to see that it works; its figures mean nothing.
+ * Wanted: the row is named, or none is.  Other words that begin with "-" are
+ * the program's own. */
+bool bench_quick(int argc, char *const argv[]);
+bool bench_wanted(int argc, char *const argv[], const char *name);
+
 /* Prints to stderr and ends the process with 1. */
 void bench_fail(const char *fmt, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
