@@ -363,7 +363,7 @@ seconds_of(const ASN1_TIME *t, const char *what, uint64_t *ret, struct err *e)
 int
 cert_validity(X509 *x, uint64_t *ret_from, uint64_t *ret_to, struct err *e)
 {
-	uint64_t from, to;
+	uint64_t from = 0, to = 0;
 
 	if (seconds_of(X509_get0_notBefore(x), "notBefore", &from, e) == -1 ||
 	    seconds_of(X509_get0_notAfter(x), "notAfter", &to, e) == -1)
