@@ -7,6 +7,21 @@ request_id(const struct cmp_msg *m)
 	return cmp_body(m) == CMP_P10CR ? -1 : 0;
 }
 
+bool
+answer_differs(const struct cmp_msg *request, X509 *cert)
+{
+	struct cmp_request r = { 0 };
+	struct err no = ERR_INIT;
+	bool differs;
+
+	/* It was judged before: it can be read. */
+	differs = cmp_read_request(request, &r, &no) == 0 &&
+	    r.subject != NULL &&
+	    X509_NAME_cmp(r.subject, X509_get_subject_name(cert)) != 0;
+	cmp_request_done(&r);
+	return differs;
+}
+
 int
 answer_issued(const struct answerer *a, const struct cmp_msg *request,
     X509 *cert, const struct answer_terms *terms, struct buf *out,

@@ -14,11 +14,14 @@ struct answerer {
 /* What the profile says of an answer. */
 struct answer_terms {
 	bool confirm;  /* implicit confirmation is not granted */
-	bool modified; /* something that was asked for was left out */
+	bool modified; /* it is not quite what was asked for */
 	bool ca_pubs;  /* the root goes along in ip (RFC 9483 4.1.1) */
 	struct bytes sender_nonce; /* empty: a fresh one */
 };
 
+/* Whether the certificate has another subject than the one that was asked for,
+ * which the NULL-DN is not: grantedWithMods (RFC 9810 5.2.3). */
+bool answer_differs(const struct cmp_msg *request, X509 *cert);
 /* ip, cp or kup with this certificate; implicit confirmation granted if asked,
  * unless the terms say otherwise. */
 int answer_issued(const struct answerer *a, const struct cmp_msg *request,

@@ -41,10 +41,10 @@ template_subject(const struct profile *p)
 		err_die("out of memory");
 	add_attribute(n, NID_organizationName, p->organization);
 	add_attribute(n, NID_organizationalUnitName, p->unit);
-	add_attribute(n, NID_commonName,
-	    p->cn == PROFILE_CN_REQUEST	    ? ""
-		: p->cn == PROFILE_CN_FIXED ? p->common_name
-					    : NULL);
+	add_attribute(
+	    n, NID_commonName, p->cn == PROFILE_CN_FIXED ? p->common_name : "");
+	/* In all we certify: who asks for it gets what it asked for. */
+	add_attribute(n, NID_serialNumber, "");
 	return n;
 }
 

@@ -167,6 +167,9 @@ apply_subject(const struct profile *p, const struct cmp_request *r,
 	g->subject = make_name(p, common_name(p, cn, serial), serial);
 	if (g->subject == NULL)
 		return bad_template(e, "it is too long or cannot be encoded");
+	/* RFC 9483 4.1.1: the NULL-DN leaves it to us. */
+	g->modified = p->others != PROFILE_OTHERS_IGNORE &&
+	    r->subject != NULL && X509_NAME_cmp(r->subject, g->subject) != 0;
 	return 0;
 }
 

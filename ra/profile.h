@@ -19,6 +19,8 @@ enum profile_others {
 	PROFILE_OTHERS_DROP,   /* left out: grantedWithMods */
 	PROFILE_OTHERS_REFUSE
 };
+/* What is published of a profile is "template/NAME" (reference.h). */
+#define PROFILE_TEMPLATE "template/"
 
 struct profile {
 	char *name;		      /* certProfile of the header */
@@ -37,8 +39,8 @@ struct profile {
 	bool ca_pubs;	       /* the root goes along in ip */
 };
 extern const struct conf_item profile_table[];
-/* What the table cannot say: names twice, fixed text missing, usages and key
- * kinds that do not exist.  ERR_CONF. */
+/* What the table cannot say: names twice or under which nothing can be
+ * published, fixed text missing.  ERR_CONF. */
 int profile_check(const struct conf_list *list, struct err *e) WARN_UNUSED;
 
 /* "p256", "p384", "p521", "rsa", "ed25519", "ed448"; "?" for any other. */
@@ -52,7 +54,9 @@ const struct profile *profile_find(const struct conf_list *list,
 struct profile_grant {
 	X509_NAME *subject; /* owned */
 	struct buf san;	    /* issue_spec's text; empty: none */
-	bool modified;	    /* something asked for was left out */
+	/* It is not what was asked for: something was left out, or the subject
+	 * is another than the one that was named (RFC 9810 5.2.3). */
+	bool modified;
 };
 void profile_grant_done(struct profile_grant *g);
 

@@ -1,8 +1,10 @@
 /* What ra.yaml may say of a profile. */
 #include "ra/profile_int.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "common/base/str.h"
+#include "common/link/frame.h"
 
 #define OFF(m) offsetof(struct profile, m)
 
@@ -181,12 +183,30 @@ const struct conf_item profile_table[] = {
 	{ .key = NULL },
 };
 
+/* Sites are told of each profile under its name. */
+static int
+check_name(const char *name, struct err *e)
+{
+	char piece[sizeof(PROFILE_TEMPLATE) + CMP_PROFILE_MAX];
+
+	snprintf(piece, sizeof(piece), PROFILE_TEMPLATE "%s", name);
+	if (frame_data_name(piece))
+		return 0;
+	return err_set(e, ERR_CONF,
+	    "profiles: '%s': a name has 1 to %zu of a-z A-Z 0-9 . _ -, and "
+	    "does "
+	    "not begin with a dot",
+	    name, FRAME_DATA_NAME - sizeof(PROFILE_TEMPLATE));
+}
+
 int
 profile_check(const struct conf_list *list, struct err *e)
 {
 	const struct profile *v = list->v;
 
 	for (size_t i = 0; i < list->n; i++) {
+		if (check_name(v[i].name, e) == -1)
+			return -1;
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(v[i].name, v[k].name) == 0)
 				return err_set(e, ERR_CONF,

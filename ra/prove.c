@@ -176,7 +176,7 @@ int
 prove_certificate(struct service *s, const struct ledger_case *c,
     const char *certificate, struct service_proof *ret, struct err *e)
 {
-	static const struct answer_terms plainly = { .confirm = false };
+	struct answer_terms plainly = { .confirm = false };
 	struct ra *r = s->owner;
 	struct buf der AUTO_BUF = { 0 }, octets AUTO_BUF = { 0 };
 	AUTO(cmp_msg) request = NULL;
@@ -187,8 +187,10 @@ prove_certificate(struct service *s, const struct ledger_case *c,
 	    ledger_part(s->ledger, c->id, LEDGER_OCTETS, &octets, e) != 1 ||
 	    unwrap_stored(buf_bytes(&octets), &request, e) == -1 ||
 	    prove_names(c->site, request, ret, e) == -1 ||
-	    check_certificate(r, cert, request, ret->device, e) == -1 ||
-	    answer_issued(
+	    check_certificate(r, cert, request, ret->device, e) == -1)
+		return -1;
+	plainly.modified = answer_differs(request, cert);
+	if (answer_issued(
 		&r->answers, request, cert, &plainly, &ret->answer, e) == -1)
 		return -1;
 	prove_issued(ret, cert);

@@ -85,7 +85,7 @@ load_plain(struct ra *r)
 		.organization = r->conf.ca.organization,
 		.key_usage = usage,
 		.ext_key_usage = { purposes, NELEMS(purposes) },
-		.others = PROFILE_OTHERS_IGNORE,
+		.others = PROFILE_OTHERS_DROP,
 		.lifetime = r->conf.ca.lifetime,
 		.implicit_confirm = true,
 	};
@@ -266,7 +266,7 @@ publish_info(struct ra *r, struct err *e)
 	struct buf certs AUTO_BUF = { 0 }, root AUTO_BUF = { 0 };
 	struct buf plain AUTO_BUF = { 0 };
 	const struct profile *v = r->conf.profiles.v;
-	char name[sizeof("template/") + CMP_PROFILE_MAX];
+	char name[sizeof(PROFILE_TEMPLATE) + CMP_PROFILE_MAX];
 
 	info_ca_certs(r, &certs);
 	info_root_update(r, &root);
@@ -279,7 +279,7 @@ publish_info(struct ra *r, struct err *e)
 		struct buf one AUTO_BUF = { 0 };
 
 		info_template(&v[i], &one);
-		snprintf(name, sizeof(name), "template/%s", v[i].name);
+		snprintf(name, sizeof(name), PROFILE_TEMPLATE "%s", v[i].name);
 		if (publish_one(r, name, &one, e) == -1)
 			return -1;
 	}

@@ -1,5 +1,6 @@
 #include "ra/ra_conf.h"
 
+#include "common/service/reference.h"
 #include "ra/lists.h"
 
 #define OFF(m) offsetof(struct ra_conf, m)
@@ -111,7 +112,9 @@ const struct conf_item ra_conf_table[] = {
 	    .type = CONF_LIST,
 	    .off = OFF(profiles),
 	    .def = "",
-	    .max = 64,
+	    /* Each is published, beside ca-certs, root-update, template,
+	     * crl and deny. */
+	    .max = REFERENCE_NAMES_MAX - 5,
 	    .sub = profile_table,
 	    .size = sizeof(struct profile),
 	    .help = "of certificates, by the name that requests give" },

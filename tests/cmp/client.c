@@ -383,7 +383,7 @@ static const struct option options[] = {
 	{ "key-type", 1, NULL, 'y' }, /* P-256, P-384, P-521, RSA, RSA4096,
 					    ED25519, ED448 */
 	{ "out", 1, NULL, 'O' },      /* the certificate */
-	{ "subject", 1, NULL, 'S' },  /* commonName asked for */
+	{ "subject", 1, NULL, 'S' },  /* commonName alone asked for */
 	{ "profile", 1, NULL, 'P' },  /* certProfile */
 	{ "reason", 1, NULL, 'R' },   /* rr */
 	{ "implicit", 0, NULL, 'i' }, /* implicitConfirm */

@@ -55,21 +55,34 @@ key_asked(const struct client *c)
 	return k;
 }
 
-static void
-add_subject(const struct client *c, struct buf *out)
+/* The signer's own; in the domain a device no longer is its maker's.  Owned. */
+static X509_NAME *
+subject_asked(const struct client *c, enum cmp_body type)
 {
-	AUTO(X509_NAME) asked = NULL;
-	const X509_NAME *name = X509_get_subject_name(c->signer->cert);
+	X509_NAME *name;
+	int at;
+
+	if (c->subject != NULL)
+		return issue_name(c->subject, NULL, NULL);
+	name = wrong_is(c, "subject", "empty")
+	    ? X509_NAME_new()
+	    : X509_NAME_dup(X509_get_subject_name(c->signer->cert));
+	if (type != CMP_IR && type != CMP_P10CR)
+		return name;
+	at = X509_NAME_get_index_by_NID(name, NID_organizationName, -1);
+	X509_NAME_ENTRY_free(X509_NAME_delete_entry(name, at));
+	return name;
+}
+
+static void
+add_subject(const struct client *c, enum cmp_body type, struct buf *out)
+{
+	AUTO(X509_NAME) asked = subject_asked(c, type);
 	size_t at = out->len;
 
 	if (wrong_is(c, "subject", "absent"))
 		return;
-	if (c->subject != NULL)
-		name = asked = issue_name(c->subject, NULL, NULL);
-	if (wrong_is(c, "subject", "empty"))
-		der_close(out, at, DER_SEQ);
-	else
-		ossl_name_der(name, out);
+	ossl_name_der(asked, out);
 	der_close(out, at, DER_CTX(5));
 }
 
@@ -124,7 +137,8 @@ add_extensions(const struct client *c, struct buf *out)
 }
 
 static void
-add_template(const struct client *c, EVP_PKEY *key, struct buf *out)
+add_template(
+    const struct client *c, enum cmp_body type, EVP_PKEY *key, struct buf *out)
 {
 	size_t at = out->len;
 
@@ -132,7 +146,7 @@ add_template(const struct client *c, EVP_PKEY *key, struct buf *out)
 		der_add(out, 0x80, bytes_of("\x02", 1));
 	if (wrong_is(c, "template", "serial"))
 		der_add(out, 0x81, bytes_of("\x05", 1));
-	add_subject(c, out);
+	add_subject(c, type, out);
 	add_public_key(c, key, out);
 	add_extensions(c, out);
 	der_close(out, at, DER_SEQ);
@@ -213,7 +227,7 @@ add_request(
 	size_t at = out->len;
 
 	der_add_long(out, wrong_long(c, "certreqid", 0));
-	add_template(c, key, out);
+	add_template(c, type, key, out);
 	add_controls(c, type, out);
 	der_close(out, at, DER_SEQ);
 	if (strcmp(wrong(c, "key") != NULL ? wrong(c, "key") : "", "x25519") ==
@@ -246,15 +260,9 @@ static int
 body_p10cr(const struct client *c, struct buf *out, struct err *e)
 {
 	AUTO(EVP_PKEY) key = key_asked(c);
-	AUTO(X509_NAME) asked = NULL;
-	const X509_NAME *name = X509_get_subject_name(c->signer->cert);
-	int rc;
+	AUTO(X509_NAME) asked = subject_asked(c, CMP_P10CR);
+	int rc = cmp_body_p10cr(key, asked, out, e);
 
-	if (c->subject != NULL)
-		name = asked = issue_name(c->subject, NULL, NULL);
-	if (wrong_is(c, "subject", "empty"))
-		name = asked = X509_NAME_new();
-	rc = cmp_body_p10cr(key, name, out, e);
 	if (rc == 0 && wrong(c, "pop") != NULL)
 		out->data[out->len - 1] ^= 1;
 	return rc;
@@ -330,8 +338,9 @@ info_value(const struct client *c, enum cmp_info_type type, struct buf *out)
 	else if (type == CMP_INFO_ROOT_CERT)
 		ossl_cert_der(c->root, out);
 	else if (type == CMP_INFO_CRL_STATUS)
-		cmp_info_crl_status(
-		    X509_get_issuer_name(c->old != NULL ? c->old : c->root),
+		cmp_info_crl_status(wrong_is(c, "issuer", "other")
+			? X509_get_subject_name(c->root)
+			: X509_get_issuer_name(c->signer->cert),
 		    (uint64_t)wrong_long(c, "since", 0), out);
 }
 

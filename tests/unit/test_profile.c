@@ -179,6 +179,8 @@ test_subjects(void **state)
 		X509_NAME_print_ex(out, g.subject, 0, XN_FLAG_RFC2253);
 		BIO_read(out, text, sizeof(text) - 1);
 		assert_string_equal(text, cases[i].want);
+		/* It was asked for O=Other. */
+		assert_true(g.modified);
 		profile_grant_done(&g);
 	}
 }
@@ -295,6 +297,40 @@ test_list(void **state)
 	assert_int_equal(profile_check(&one, &e), -1);
 }
 
+/* Sites are told of each under its name. */
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool ok;
+	} cases[] = {
+		{ "plant", true },
+		{ "Plant_2.a-b", true },
+		{ "1234567890123456789012345678901234567890123456789012345",
+		    true },
+		{ "12345678901234567890123456789012345678901234567890123456",
+		    false },
+		{ "a b", false },
+		{ "a/b", false },
+		{ ".hidden", false },
+		{ "gr\303\266\303\237e", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct profile p[] = { profile() };
+		struct conf_list list = { p, 1 };
+		struct err e = ERR_INIT;
+
+		p[0].name = (char *)(uintptr_t)cases[i].name;
+		if (profile_check(&list, &e) != (cases[i].ok ? 0 : -1))
+			fail_msg("%s: %s", cases[i].name, e.msg);
+		assert_int_equal(strstr(e.msg, "a name has 1 to 55 of") != NULL,
+		    !cases[i].ok);
+	}
+}
+
 int
 main(void)
 {
@@ -307,6 +343,7 @@ main(void)
 		cmocka_unit_test(test_found_by_name),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
