@@ -28,7 +28,7 @@
 #define ARGS	24
 
 /* What a load of thousands must not run into. */
-#define LIMITS \
+#define SITE_LIMITS \
 	"limits: {connections: 16384, device-connections: 64, " \
 	"device-requests: 100000, nameless-requests: 100000, " \
 	"device-open: 0, device-hour: 0, vendor-open: 0, open: 0}\n"
@@ -248,7 +248,7 @@ conf_add(const struct site *s, const struct site_want *w)
 	FILE *f = fopen(path, "ae");
 
 	if (f == NULL ||
-	    fprintf(f, "threads: %u\n" LIMITS "%s",
+	    fprintf(f, "threads: %u\n" SITE_LIMITS "%s",
 		w->threads > 0 ? w->threads : 1,
 		w->more != NULL ? w->more : "") < 0 ||
 	    fclose(f) == EOF)
