@@ -24,6 +24,7 @@ work_reset(struct work *w)
 	verdict_done(&w->v);
 	buf_done(&w->tbs);
 	buf_done(&w->unsigned_cert);
+	buf_done(&w->progress);
 	buf_done(&w->cert);
 	buf_done(&w->answer);
 	if (w->stage == WORK_BUSY)
@@ -118,7 +119,9 @@ work_load(struct work *w, struct err *e)
 	if (w->is.state != LEDGER_INTENT)
 		return 0;
 	if (known_facts(
-		w->clerk->ra->service.ledger, w->is.id, &w->v.facts, e) == -1)
+		w->clerk->ra->service.ledger, w->is.id, &w->v.facts, e) == -1 ||
+	    ledger_part(w->clerk->ra->service.ledger, w->is.id, LEDGER_PROGRESS,
+		&w->progress, e) == -1)
 		return -1;
 	return load_part(w, LEDGER_TBS, &w->tbs, e) == -1
 	    ? -1

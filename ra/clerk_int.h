@@ -2,6 +2,7 @@
 #ifndef WAYBILL_RA_CLERK_INT_H
 #define WAYBILL_RA_CLERK_INT_H
 
+#include "common/service/ledger_progress.h"
 #include "ra/clerk.h"
 #include "ra/upstream.h"
 
@@ -33,6 +34,8 @@ struct work {
 	/* With an upstream: the question, and whether it said "waiting". */
 	struct upstream_ask *ask;
 	bool slow;
+	struct buf progress; /* of it, as it stands in the ledger */
+	struct ledger_progress keep;
 	struct ledger_doubt doubt;
 	struct {
 		uint64_t parent;
@@ -84,7 +87,8 @@ void work_intend(struct work *w);
 int work_upstream_build(struct work *w, struct err *e) WARN_UNUSED;
 /* The intent that was loaded is such. */
 bool work_is_upstreams(const struct work *w);
-/* Asks; after a restart only if the upstream does nothing twice. */
+/* Asks; after a restart it goes on where it stood, and asks once more only if
+ * the upstream does nothing twice. */
 void work_upstream(struct work *w);
 void work_upstream_resume(struct work *w);
 /* Nobody knows what became of it: people will say. */

@@ -91,22 +91,58 @@ work_doubt(struct work *w, const char *why)
 	    loop_poster(w->clerk->ra->service.loop));
 }
 
-/* ---- asking ------------------------------------------------------------ */
+/* ---- how far it has come ----------------------------------------------- */
 
 static void
-ask(struct work *w, const struct upstream_told *told)
+kept(void *arg, const struct err *failed)
 {
-	struct ra *r = w->clerk->ra;
+	struct ledger_progress *x = arg;
+	struct work *w = x->user;
+
+	/* Without it a restart does not know; with us it goes on. */
+	if (failed != NULL)
+		log_err(LOG_ALARM, "upstream.not-kept", failed, "case", "%llu",
+		    (unsigned long long)w->is.id, NULL);
+	upstream_go_on(w->ask);
+}
+
+static void
+on_progress(void *arg, struct bytes progress)
+{
+	struct work *w = arg;
+
+	buf_reset(&w->progress);
+	buf_add(&w->progress, progress.p, progress.len);
+	w->keep = (struct ledger_progress){
+		.id = w->is.id, .octets = buf_bytes(&w->progress), .user = w
+	};
+	ledger_progress(w->clerk->ra->service.ledger, &w->keep, kept,
+	    loop_poster(w->clerk->ra->service.loop));
+}
+
+/* ---- asking ------------------------------------------------------------ */
+
+static int
+ask_upstream(struct work *w, const struct upstream_told *told, struct err *e)
+{
 	char name[ENTRY_ID_TEXT];
 	struct upstream_question q = {
 		.name = entry_id_format(name, w->h.epoch, w->h.id),
 		.request = w->m,
 		.octets = buf_bytes(&w->tbs),
+		.progress = buf_bytes(&w->progress),
 	};
+
+	return upstream_ask(w->clerk->ra->upstream, &q, told, w, &w->ask, e);
+}
+
+static void
+ask(struct work *w, const struct upstream_told *told)
+{
 	struct err e = ERR_INIT;
 
 	work_busy(w);
-	if (upstream_ask(r->upstream, &q, told, w, &w->ask, &e) == -1) {
+	if (ask_upstream(w, told, &e) == -1) {
 		e.kind = ERR_LOCAL; /* it was judged before */
 		work_stall(w, &e);
 	}
@@ -135,13 +171,31 @@ load_revocation(struct work *w)
 	w->v.reason = rr.reason;
 }
 
+/* It had said "waiting", or was being told that its certificate has come. */
+static void
+go_on(struct work *w)
+{
+	struct err e = ERR_INIT;
+
+	work_busy(w);
+	if (ask_upstream(w, &told_case, &e) == -1)
+		work_doubt(w, e.msg);
+	else
+		on_waits(w);
+}
+
 void
 work_upstream_resume(struct work *w)
 {
+	const struct ra *r = w->clerk->ra;
+
 	load_revocation(w);
 	if (!work_is_upstreams(w))
 		work_doubt(w, "it was meant for a CA of our own");
-	else if (upstream_repeats(w->clerk->ra->upstream))
+	else if (w->progress.len > 0)
+		go_on(w);
+	else if (upstream_repeats(r->upstream) &&
+	    strcmp(buf_cstr(&w->unsigned_cert), r->conf.ca.upstream.url) == 0)
 		work_upstream(w);
 	else
 		work_doubt(w, "we ended before the upstream's answer came");
@@ -171,7 +225,7 @@ on_end(void *arg, const struct upstream_answer *a)
 	}
 }
 
-static const struct upstream_told told_case = { on_end, on_waits };
+static const struct upstream_told told_case = { on_end, on_waits, on_progress };
 
 /* ---- confirmations ----------------------------------------------------- */
 
@@ -192,7 +246,8 @@ on_confirm_end(void *arg, const struct upstream_answer *a)
 	work_refuse(w, "refused", a->why);
 }
 
-static const struct upstream_told told_confirm = { on_confirm_end, on_waits };
+static const struct upstream_told told_confirm = { on_confirm_end, on_waits,
+	NULL };
 
 void
 work_confirm_upstream(struct work *w, uint64_t parent,

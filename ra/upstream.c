@@ -3,12 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 
 #define CMP_TYPE	"application/pkixcmp"
-#define ANCHORS_MAX	(256 * 1024)
 #define NAME_MAX_OCTETS 96
 #define WHY_MAX		200
 
@@ -26,6 +24,7 @@ struct upstream_ask {
 	struct upstream_heard
 	    heard;	       /* the certificate, while it is confirmed */
 	struct cmp_msg *final; /* the message that had it */
+	uint64_t delay;	       /* milliseconds before it is sent */
 	/* An attempt of this step may have been received. */
 	bool doubtful;
 	bool waited;
@@ -153,10 +152,40 @@ ask_build(struct upstream_ask *a, const struct cmp_msg *m, struct bytes body,
 	return cmp_parse(buf_bytes(&octets), &a->own, e);
 }
 
+/* Written down before it is sent, so that who comes after us says the same. */
 static void
-ask_next(struct upstream_ask *a, enum ask_step step)
+ask_keep(struct upstream_ask *a)
+{
+	struct upstream_progress p = {
+		.due = clock_now().time + a->delay / 1000,
+		.message = cmp_der(a->own),
+		.final = a->step == ASK_CONFIRM ? cmp_der(a->final)
+						: bytes_of(NULL, 0),
+	};
+	struct buf out AUTO_BUF = { 0 };
+
+	if (a->told->progress == NULL) {
+		upstream_go_on(a);
+		return;
+	}
+	upstream_progress_encode(&p, &out);
+	a->told->progress(a->arg, buf_bytes(&out));
+}
+
+void
+upstream_go_on(struct upstream_ask *a)
+{
+	if (a->delay > 0)
+		timer_set(a->timer, a->delay);
+	else
+		ask_send(a);
+}
+
+static void
+ask_next(struct upstream_ask *a, enum ask_step step, uint64_t ms)
 {
 	a->step = step;
+	a->delay = ms;
 	a->doubtful = false;
 	a->tries = 0;
 	a->why[0] = '\0';
@@ -173,14 +202,14 @@ ask_poll(struct upstream_ask *a, const struct cmp_msg *m, long id, uint64_t ms)
 		ask_unknown(a, e.msg);
 		return;
 	}
-	ask_next(a, ASK_POLL);
-	timer_set(a->timer, ms);
+	ask_next(a, ASK_POLL, ms);
 	if (!a->waited) {
 		a->waited = true;
 		log_event(
 		    LOG_INFO, "upstream.waiting", "id", "%s", a->name, NULL);
 		a->told->waits(a->arg);
 	}
+	ask_keep(a);
 }
 
 static void
@@ -194,8 +223,8 @@ ask_confirm(struct upstream_ask *a)
 		ask_unknown(a, e.msg);
 		return;
 	}
-	ask_next(a, ASK_CONFIRM);
-	ask_send(a);
+	ask_next(a, ASK_CONFIRM, 0);
+	ask_keep(a);
 }
 
 /* ---- answers ----------------------------------------------------------- */
@@ -375,6 +404,42 @@ read_wanted(const struct cmp_msg *m, struct cmp_request *ret, struct err *e)
 	return cmp_read_request(m, ret, e);
 }
 
+/* What was believed before it was written down. */
+static int
+resume_final(struct upstream_ask *a, struct bytes final, struct err *e)
+{
+	struct cmp_response r = { 0 };
+
+	if (cmp_parse(final, &a->final, e) == -1 ||
+	    cmp_read_response(a->final, &r, e) == -1)
+		return -1;
+	a->heard.id = r.id;
+	a->heard.cert = STEAL(r.cert);
+	cmp_response_done(&r);
+	return a->heard.cert != NULL
+	    ? 0
+	    : err_set(e, ERR_INPUT, "upstream: progress: no certificate");
+}
+
+static int
+ask_resume(struct upstream_ask *a, struct bytes progress, struct err *e)
+{
+	uint64_t now = clock_now().time, ms = 0;
+	struct upstream_progress p;
+
+	if (upstream_progress_decode(progress, &p, e) == -1 ||
+	    cmp_parse(p.message, &a->own, e) == -1 ||
+	    (p.final.len > 0 && resume_final(a, p.final, e) == -1))
+		return -1;
+	if (p.due > now)
+		ms = (p.due - now) * 1000;
+	if (ms > a->upstream->conf->poll_max)
+		ms = a->upstream->conf->poll_max;
+	ask_next(a, p.final.len > 0 ? ASK_CONFIRM : ASK_POLL, ms);
+	a->waited = a->doubtful = true;
+	return 0;
+}
+
 int
 upstream_ask(struct upstream *u, const struct upstream_question *q,
     const struct upstream_told *told, void *arg, struct upstream_ask **ret,
@@ -395,89 +460,11 @@ upstream_ask(struct upstream *u, const struct upstream_question *q,
 	a->arg = arg;
 	a->timer = timer_new(u->loop, on_time, a);
 	LIST_INSERT_HEAD(&u->asked, a, others);
-	ask_send(a);
+	if (q->progress.len > 0 && ask_resume(a, q->progress, e) == -1) {
+		upstream_cancel(a);
+		return -1;
+	}
+	upstream_go_on(a);
 	*ret = a;
 	return 0;
-}
-
-int
-upstream_wrap(const struct upstream *u, const struct cmp_msg *m,
-    struct buf *ret, struct err *e)
-{
-	struct bytes der = cmp_der(m);
-
-	if (u->conf->forward == UPSTREAM_NESTED)
-		return cmp_nest(m, u->signer, ret, e);
-	buf_add(ret, der.p, der.len);
-	return 0;
-}
-
-bool
-upstream_repeats(const struct upstream *u)
-{
-	return u->conf->idempotent;
-}
-
-bool
-upstream_relays_confirm(const struct upstream *u)
-{
-	return u->conf->confirm == UPSTREAM_RELAY;
-}
-
-/* ---- its life ---------------------------------------------------------- */
-
-static int
-open_fetcher(struct upstream *u, struct err *e)
-{
-	const struct upstream_conf *c = u->conf;
-	struct buf anchors AUTO_BUF = { 0 };
-	struct fetcher_conf f = {
-		.client = u->signer,
-		.server_name = c->server_name,
-		.plain = true,
-		.timeout_ms = (unsigned)c->timeout,
-		.connections = 32,
-	};
-
-	if (c->tls_anchor != NULL &&
-	    file_read(c->tls_anchor, ANCHORS_MAX, &anchors, e) == -1)
-		return err_prefix(e, "ca.upstream.tls-anchor");
-	f.anchors = buf_bytes(&anchors);
-	u->fetcher = fetcher_new(u->loop, &f, e);
-	return u->fetcher != NULL ? 0 : -1;
-}
-
-int
-upstream_open(struct loop *l, const struct upstream_conf *c,
-    const STACK_OF(X509) * issuers, struct upstream **ret, struct err *e)
-{
-	struct upstream *u = xcalloc(1, sizeof(*u));
-
-	LIST_INIT(&u->asked);
-	u->loop = l;
-	u->conf = c;
-	u->issuers = issuers;
-	u->trust = trust_new();
-	u->signer = signer_load(c->key, c->certificate, e);
-	if (u->signer == NULL ||
-	    trust_add_file(u->trust, "upstream", c->anchor, e) == -1 ||
-	    open_fetcher(u, e) == -1) {
-		upstream_free(u);
-		return err_prefix(e, "ca.upstream");
-	}
-	*ret = u;
-	return 0;
-}
-
-void
-upstream_free(struct upstream *u)
-{
-	if (u == NULL)
-		return;
-	while (!LIST_EMPTY(&u->asked))
-		upstream_cancel(LIST_FIRST(&u->asked));
-	fetcher_free(u->fetcher);
-	trust_free(u->trust);
-	signer_free(u->signer);
-	free(u);
 }

@@ -58,6 +58,10 @@ struct upstream_question {
 	/* ir, cr, kur, p10cr, rr or certConf; borrowed until the end */
 	const struct cmp_msg *request;
 	struct bytes octets; /* of upstream_wrap; borrowed until the end */
+	/* The last progress that was written down; empty: none, and the request
+	 * is sent.  Else the next message is: whether it was sent before nobody
+	 * knows, and it asks for nothing new. */
+	struct bytes progress;
 };
 
 enum upstream_end {
@@ -78,14 +82,20 @@ struct upstream_answer {
 struct upstream_told {
 	/* Once, from the loop, never from upstream_ask; the ask is gone. */
 	void (*end)(void *arg, const struct upstream_answer *a);
-	/* It said "waiting": that may take days.  Once at most. */
+	/* It said "waiting": that may take days.  Once at most, and not after a
+	 * progress was given. */
 	void (*waits)(void *arg);
+	/* What a restart will need is to be written down; upstream_go_on then.
+	 * Nothing is sent or told meanwhile.  Borrowed.  NULL: nothing is. */
+	void (*progress)(void *arg, struct bytes progress);
 };
 
-/* ERR_INPUT if the request asks for nothing that can be told apart. */
+/* ERR_INPUT if the request asks for nothing that can be told apart, or the
+ * progress cannot be read. */
 int upstream_ask(struct upstream *u, const struct upstream_question *q,
     const struct upstream_told *told, void *arg, struct upstream_ask **ret,
     struct err *e) WARN_UNUSED;
+void upstream_go_on(struct upstream_ask *a);
 /* Nothing is told any more. */
 void upstream_cancel(struct upstream_ask *a);
 

@@ -48,4 +48,16 @@ int upstream_judge(const struct upstream *u, const struct upstream_wants *x,
     const struct cmp_msg *m, struct upstream_heard *ret,
     struct err *e) WARN_UNUSED;
 
+/* The next message of ours, which is sent octet for octet as it may have been
+ * sent before we ended, not before `due` (seconds since 1970): a pollReq; or a
+ * certConf, if there is the message with the certificate.  Borrowed. */
+struct upstream_progress {
+	uint64_t due;
+	struct bytes message, final;
+};
+void upstream_progress_encode(
+    const struct upstream_progress *p, struct buf *out);
+int upstream_progress_decode(
+    struct bytes in, struct upstream_progress *ret, struct err *e) WARN_UNUSED;
+
 #endif

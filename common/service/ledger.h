@@ -121,6 +121,7 @@ enum ledger_part {
 	LEDGER_ANSWER,
 	LEDGER_REVOCATION, /* ledger_certs.h */
 	LEDGER_HOLDER,	   /* of the intent: 32 octets */
+	LEDGER_PROGRESS,   /* of the intent: ledger_progress.h */
 	LEDGER_PART__MAX
 };
 /* Appends; 1 found, 0 absent, -1. */

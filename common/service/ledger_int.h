@@ -144,7 +144,7 @@ int serial_put(struct store_txn *t, const char *serial, uint64_t id,
 /* The first start with a ledger from before there was this index. */
 int serials_open(struct ledger *l, struct err *e) WARN_UNUSED;
 
-/* Out of the lists of those without an answer. */
+/* Out of the lists of those without an answer; what was under way ends. */
 int case_closed(struct store_txn *t, uint64_t id, struct err *e) WARN_UNUSED;
 
 #endif

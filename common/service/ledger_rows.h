@@ -10,7 +10,8 @@ extern const struct store_upgrade ledger_upgrades[];
 
 enum ledger_db {
 	DB_CASE,   /* id: the changing part */
-	DB_OCTETS, /* id | part: what never changes once written */
+	DB_OCTETS, /* id | part: what, but for LEDGER_PROGRESS, never changes
+		      once written */
 	DB_INDEX,  /* word | digest or id: id */
 	DB_BATCH,  /* site 0 epoch seq: batch, signature, cases answered */
 	DB_SITE,   /* site: epoch; site 0 epoch: how far */

@@ -10,8 +10,11 @@ case_closed(struct store_txn *t, uint64_t id, struct err *e)
 {
 	struct row_key open = key_of_id(INDEX_OPEN, id);
 	struct row_key unknown = key_of_id(INDEX_UNKNOWN, id);
+	struct row_key progress = key_part(id, LEDGER_PROGRESS);
 
-	return index_del(t, &open, e) == -1 ? -1 : index_del(t, &unknown, e);
+	if (index_del(t, &open, e) == -1 || index_del(t, &unknown, e) == -1)
+		return -1;
+	return store_del(t, DB_OCTETS, row_key(&progress), e);
 }
 
 /* ---- intents ----------------------------------------------------------- */

@@ -73,7 +73,7 @@ on_waits(void *arg)
 	r->waited = true;
 }
 
-static const struct upstream_told told = { on_end, on_waits };
+static const struct upstream_told told = { on_end, on_waits, NULL };
 
 static void
 on_limit(void *arg)
