@@ -1,0 +1,200 @@
+/* What is wrong in the file is found, and what is not is still read. */
+#include "store_lab.h"
+
+#include "common/base/log.h"
+
+/* ---- small jobs ------------------------------------------------------ */
+
+static void
+is_damaged(struct store *s, unsigned db, uint64_t id)
+{
+	struct look l = look(s, db, id);
+
+	assert_int_equal(l.rc, -1);
+	assert_int_equal(l.e.kind, ERR_DAMAGE);
+	assert_int_equal(l.value.len, 0);
+	buf_done(&l.value);
+}
+
+/* ---- behind the store's back ----------------------------------------- */
+
+static void
+raw_put(struct raw *r, MDB_dbi dbi, uint64_t id, const struct buf *value)
+{
+	uint8_t k[STORE_KEY_ID_LEN];
+	MDB_val key = { sizeof(k), k }, v = { value->len, value->data };
+
+	store_key_id(k, id);
+	assert_int_equal(mdb_put(r->txn, dbi, &key, &v, 0), 0);
+}
+
+static void
+raw_del(struct raw *r, MDB_dbi dbi, uint64_t id)
+{
+	uint8_t k[STORE_KEY_ID_LEN];
+	MDB_val key = { sizeof(k), k };
+
+	store_key_id(k, id);
+	assert_int_equal(mdb_del(r->txn, dbi, &key, NULL), 0);
+}
+
+/* ---- damage ---------------------------------------------------------- */
+
+static void
+test_flipped_bit_is_damage(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	three_rows();
+	raw_flip(2);
+	s = open_store();
+	holds(s, 0, 1, "the first row of three");
+	is_damaged(s, 0, 2);
+	holds(s, 0, 3, "the third row of three");
+	/* It can be replaced. */
+	put(s, 0, 2, "healed");
+	holds(s, 0, 2, "healed");
+	store_close(s);
+}
+
+static void
+test_swapped_rows_are_damage(void **state)
+{
+	struct store *s;
+	struct buf one, two;
+	struct raw r;
+
+	(void)state;
+	three_rows();
+	raw_open(&r);
+	one = raw_get(&r, r.row, 1);
+	two = raw_get(&r, r.row, 2);
+	raw_put(&r, r.row, 1, &two);
+	raw_put(&r, r.row, 2, &one);
+	raw_put(&r, r.tx, 1, &one);
+	raw_close(&r);
+	buf_done(&one);
+	buf_done(&two);
+	s = open_store();
+	is_damaged(s, 0, 1);
+	is_damaged(s, 0, 2);
+	is_damaged(s, 1, 1);
+	holds(s, 0, 3, "the third row of three");
+	store_close(s);
+}
+
+static void
+test_row_of_another_store_is_damage(void **state)
+{
+	AUTO(char) path = path_join(dir, "data.mdb");
+	AUTO(char) owner = path_join(dir, "owner");
+	struct buf mine;
+	struct store *s;
+	struct raw r;
+
+	(void)state;
+	three_rows();
+	raw_open(&r);
+	mine = raw_get(&r, r.row, 1);
+	raw_close(&r);
+	assert_int_equal(unlink(path), 0);
+	refuses_to_open(ERR_DAMAGE, "data.mdb is gone");
+	assert_int_equal(unlink(owner), 0);
+	three_rows(); /* the same key, another id */
+	raw_open(&r);
+	raw_put(&r, r.row, 1, &mine);
+	raw_close(&r);
+	buf_done(&mine);
+	s = open_store();
+	is_damaged(s, 0, 1);
+	store_close(s);
+}
+
+static void
+test_vanished_row_is_found(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	three_rows();
+	raw_open(&r);
+	raw_del(&r, r.row, 1);
+	raw_del(&r, r.row, 2);
+	raw_close(&r);
+	refuses_to_open(ERR_DAMAGE, "2 rows of \"row\" vanished");
+	/* Still, and it changed nothing. */
+	refuses_to_open(ERR_DAMAGE, "2 rows of \"row\" vanished");
+}
+
+static void
+test_tolerant_store_goes_on(void **state)
+{
+	struct store *s;
+	struct raw r;
+
+	(void)state;
+	three_rows();
+	raw_open(&r);
+	raw_del(&r, r.row, 2);
+	raw_close(&r);
+	log_init("test_store", LOG_ALARM);
+	conf.tolerant = true;
+	s = open_store();
+	holds(s, 0, 1, "the first row of three");
+	holds(s, 0, 2, NULL);
+	put(s, 1, 9, "a commit");
+	store_close(s);
+	conf.tolerant = false;
+	store_close(open_store());
+}
+
+static void
+test_added_row_is_found(void **state)
+{
+	struct buf one;
+	struct raw r;
+
+	(void)state;
+	three_rows();
+	raw_open(&r);
+	one = raw_get(&r, r.row, 1);
+	raw_put(&r, r.tx, 77, &one);
+	raw_close(&r);
+	buf_done(&one);
+	refuses_to_open(ERR_DAMAGE, "1 rows of \"tx\" appeared");
+}
+
+static void
+test_lost_head_is_no_new_store(void **state)
+{
+	struct raw r;
+	MDB_val k = { 13, (void *)(uintptr_t) "waybill-store" };
+
+	(void)state;
+	three_rows();
+	raw_open(&r);
+	raw_del(&r, r.row, 0);
+	raw_close(&r);
+	refuses_to_open(ERR_DAMAGE, "head row vanished");
+	raw_open(&r);
+	assert_int_equal(mdb_del(r.txn, 1, &k, NULL), 0);
+	raw_close(&r);
+	refuses_to_open(ERR_DAMAGE, "plain row is missing");
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_flipped_bit_is_damage),
+		TEST(test_swapped_rows_are_damage),
+		TEST(test_row_of_another_store_is_damage),
+		TEST(test_vanished_row_is_found),
+		TEST(test_tolerant_store_goes_on),
+		TEST(test_added_row_is_found),
+		TEST(test_lost_head_is_no_new_store),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
