@@ -451,6 +451,7 @@ work_issued(struct work *w, const struct upstream_answer *a)
 	struct answer_terms t = work_terms(w);
 	struct err e = ERR_INIT;
 
+	t.modified = a->modified || answer_differs(w->m, a->cert);
 	/* The device's certConf must fit there as well as here. */
 	if (upstream_relays_confirm(r->upstream)) {
 		t.confirm = !a->implicit;

@@ -69,6 +69,7 @@ ask_done(struct upstream_ask *a)
 	struct upstream_answer x = { .is = UPSTREAM_DONE };
 
 	x.cert = a->heard.cert;
+	x.modified = a->heard.modified;
 	if (a->final != NULL) {
 		x.implicit = cmp_implicit_confirm(a->final);
 		x.sender_nonce = cmp_sender_nonce(a->final);
@@ -415,6 +416,7 @@ resume_final(struct upstream_ask *a, struct bytes final, struct err *e)
 		return -1;
 	a->heard.id = r.id;
 	a->heard.cert = STEAL(r.cert);
+	a->heard.modified = r.status == CMP_GRANTED_WITH_MODS;
 	cmp_response_done(&r);
 	return a->heard.cert != NULL
 	    ? 0

@@ -73,8 +73,9 @@ enum upstream_end {
 /* Borrowed while it is told. */
 struct upstream_answer {
 	enum upstream_end is;
-	X509 *cert;		   /* NULL: none was asked for */
-	bool implicit;		   /* it needs no certConf */
+	X509 *cert;    /* NULL: none was asked for */
+	bool implicit; /* it needs no certConf */
+	bool modified; /* it says that it is not what was asked for */
 	struct bytes sender_nonce; /* of the message that had the certificate */
 	bool in_body;		   /* refused in ip, cp, kup, rp */
 	const struct err *why;	   /* refused (with failInfo), unknown */

@@ -37,6 +37,7 @@ struct upstream_heard {
 	long id;       /* of waiting, pollRep, and the certificate */
 	uint32_t secs; /* pollRep: checkAfter */
 	X509 *cert;    /* owned; NULL: none */
+	bool modified; /* grantedWithMods */
 	bool in_body;
 	struct err why; /* refused */
 };

@@ -88,6 +88,7 @@ hear_issued(const struct upstream *u, const struct upstream_wants *x,
 		    "answer: its certificate is not by ca.certificate");
 	ret->is = HEARD_DONE;
 	ret->cert = STEAL(r->cert);
+	ret->modified = r->status == CMP_GRANTED_WITH_MODS;
 	return 0;
 }
 

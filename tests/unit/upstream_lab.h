@@ -48,6 +48,8 @@ struct line {
 	enum said say;
 	bool implicit;
 	bool first_nonce; /* recipNonce of the request, after polls */
+	bool mods;	  /* grantedWithMods */
+	bool ca_pubs;	  /* with a root of its own in caPubs */
 	uint32_t secs;	  /* of pollRep */
 	int status;	  /* of HTTP; 0: 200 */
 };
@@ -63,7 +65,7 @@ struct upstream_lab {
 	pthread_t thread;
 	const struct line *script;
 	struct buf got[LINES_MAX]; /* messages as they came */
-	size_t n;
+	_Atomic size_t n;
 	char types[256];   /* of what came: "ir pollReq" */
 	uint8_t nonce[16]; /* senderNonce of the request */
 	EVP_PKEY *key;	   /* asked for; owned */
@@ -171,10 +173,11 @@ up_note(struct upstream_lab *u, struct bytes der, const struct cmp_msg *m)
 
 	if (cmp_parse(der, &outer, &e) == -1 || u->n == LINES_MAX)
 		up_fail("too much");
-	buf_add(&u->got[u->n++], der.p, der.len);
+	buf_add(&u->got[u->n], der.p, der.len);
 	snprintf(u->types + len, sizeof(u->types) - len, "%s%s%s",
 	    len > 0 ? " " : "", cmp_body(outer) == CMP_NESTED ? "nested:" : "",
 	    cmp_body_name(cmp_body(m)));
+	u->n++;
 	if (cmp_body(m) == CMP_POLLREQ || cmp_body(m) == CMP_CERTCONF ||
 	    cmp_body(m) == CMP_RR)
 		return;
@@ -197,8 +200,9 @@ up_issued(struct upstream_lab *u, const struct line *say, enum cmp_body type,
 	AUTO(X509) x = lab_cert(&w, say->say == SAY_OTHER_KEY ? other : u->key,
 	    say->say == SAY_OTHER_ISSUER ? &u->l->stranger : &u->l->ca);
 
-	cmp_body_issued(
-	    type, say->say == SAY_OTHER_ID ? 7 : u->id, x, NULL, body);
+	cmp_body_granted(type, say->say == SAY_OTHER_ID ? 7 : u->id,
+	    say->mods ? CMP_GRANTED_WITH_MODS : CMP_ACCEPTED, x,
+	    say->ca_pubs ? u->l->stranger.cert : NULL, body);
 }
 
 /* Of the request that was asked first. */
@@ -341,20 +345,38 @@ up_run(void *arg)
 	return NULL;
 }
 
-/* Listens; nobody is served before up_start. */
+/* Listens, where it did before if it is to; nobody is served before up_start. */
 static inline void
-up_listen(struct upstream_lab *u)
+up_listen_at(struct upstream_lab *u, unsigned port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);
+	int yes = 1;
 
 	u->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(u->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 	if (bind(u->fd, (struct sockaddr *)&a, len) == -1 ||
 	    listen(u->fd, 16) == -1 ||
 	    getsockname(u->fd, (struct sockaddr *)&a, &len) == -1)
 		up_fail("listen");
 	u->port = ntohs(a.sin_port);
+}
+
+static inline void
+up_listen(struct upstream_lab *u)
+{
+	up_listen_at(u, 0);
+}
+
+/* It remembers what it was sent before. */
+static inline void
+up_go_on(struct upstream_lab *u, const struct line *script)
+{
+	u->script = script;
+	if (pthread_create(&u->thread, NULL, up_run, u) != 0)
+		up_fail("thread");
 }
 
 static inline void
@@ -364,9 +386,7 @@ up_start(struct upstream_lab *u, const struct line *script)
 		buf_reset(&u->got[i]);
 	u->n = 0;
 	u->types[0] = '\0';
-	u->script = script;
-	if (pthread_create(&u->thread, NULL, up_run, u) != 0)
-		up_fail("thread");
+	up_go_on(u, script);
 }
 
 /* Ends it, even in the middle of its script. */
