@@ -84,7 +84,7 @@ child(char *const argv[], const char *log, pid_t parent)
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
 		_exit(127);
 	signal(SIGPIPE, SIG_DFL);
-	setenv("WAYBILL_CLOCK", "sync", 1);
+	setenv("WAYBILL_CLOCK", "sync", 0);
 	execv(argv[0], argv);
 	_exit(127);
 }

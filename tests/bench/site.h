@@ -39,7 +39,8 @@ void site_open(struct site *s, const struct site_want *w);
 /* Ends who runs, and removes the folder. */
 void site_close(struct site *s);
 
-/* Returns when it serves: listens, or (the forwarder) has its link to the RA. */
+/* Returns when it serves: listens, or (the forwarder) has its link to the RA.
+ * It believes its clock, unless WAYBILL_CLOCK of ours says something else. */
 void site_start(struct site *s, enum site_program p);
 /* By SIGTERM, and waits for it. */
 void site_stop(struct site *s, enum site_program p);
