@@ -1,6 +1,7 @@
 #include "registrar/admit.h"
 
 #include <string.h>
+#include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/cmp.h"
@@ -13,12 +14,15 @@ not_authorized(struct err *e, const char *why)
 	return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED, "%s", why);
 }
 
-static STACK_OF(X509) * admit_untrusted(const struct admit *a)
+/* What travels has with it all that its signer is judged by. */
+static STACK_OF(X509) *
+    admit_untrusted(const struct admit *a, const X509 *whose)
 {
 	STACK_OF(X509) *all = sk_X509_new_null();
 	const STACK_OF(X509) * from[] = { a->sent, a->tls_sent };
+	size_t n = a->travels && whose == a->signer ? 1 : NELEMS(from);
 
-	for (size_t i = 0; i < NELEMS(from); i++)
+	for (size_t i = 0; i < n; i++)
 		for (int j = 0; j < sk_X509_num(from[i]); j++)
 			sk_X509_push(all, sk_X509_value(from[i], j));
 	return all;
@@ -47,7 +51,7 @@ static int
 chain_to(const struct registrar *r, bool domain, const struct admit *a, X509 *x,
     const char **ret_vendor, struct err *e)
 {
-	STACK_OF(X509) *untrusted = admit_untrusted(a);
+	STACK_OF(X509) *untrusted = admit_untrusted(a, x);
 	int rc;
 
 	*ret_vendor = "";
@@ -160,6 +164,14 @@ admit_client(const struct admit *a, struct err *e)
 /* ---- what is known of it ----------------------------------------------- */
 
 static void
+facts_revocation(struct admit *a)
+{
+	if (a->revocation != REVOCATION_NOT_ASKED)
+		facts_set(&a->facts, "revocation", FACT_REGISTRAR,
+		    revocation_name(a->revocation));
+}
+
+static void
 admit_facts(struct admit *a)
 {
 	static const char *const names[][3] = {
@@ -177,9 +189,7 @@ admit_facts(struct admit *a)
 	facts_set(f, names[a->ldevid][2], FACT_REGISTRAR, a->serial);
 	if (!a->ldevid)
 		facts_set(f, "vendor", FACT_REGISTRAR, a->vendor);
-	if (a->revocation != REVOCATION_NOT_ASKED)
-		facts_set(f, "revocation", FACT_REGISTRAR,
-		    revocation_name(a->revocation));
+	facts_revocation(a);
 	facts_set(f, "signer.spki", FACT_REGISTRAR,
 	    hex_format(hex, spki.b, DIGEST_LEN));
 	facts_set(f, "profile", FACT_REGISTRAR, a->profile);
@@ -258,7 +268,7 @@ admit_revoked(const struct registrar *r, struct admit *a, struct err *e)
 	a->revocation = REVOCATION_NOT_ASKED;
 	if (a->ldevid || !revocation_asks(r->revoked, a->vendor))
 		return 0;
-	untrusted = admit_untrusted(a);
+	untrusted = admit_untrusted(a, a->signer);
 	rc = trust_check(r->vendors, a->signer, untrusted, clock_judge_time(),
 	    &vendor, &chain, e);
 	sk_X509_free(untrusted);
@@ -287,4 +297,61 @@ admit_check(const struct registrar *r, struct admit *a, struct err *e)
 		return -1;
 	admit_facts(a);
 	return 0;
+}
+
+/* ---- before anything new ------------------------------------------------ */
+
+/* The list is stale, or of another authority. */
+static int
+ldevid_unknown(const struct registrar *r, X509 *x, const char *why,
+    enum revocation_word *ret, struct err *e)
+{
+	char serial[CERT_TEXT_MAX];
+
+	if (r->conf.domain_crl_unknown == REG_UNKNOWN_REFUSE)
+		return err_fail(e, ERR_TRUST, CMP_SIGNER_NOT_TRUSTED,
+		    "certificate: nobody knows whether it is revoked: %s", why);
+	log_event(LOG_INFO, "admit.revocation-unknown", "certificate", "%s",
+	    cert_serial_hex(x, serial, sizeof(serial)), "reason", "%s", why,
+	    NULL);
+	*ret = REVOCATION_UNKNOWN;
+	return 0;
+}
+
+int
+admit_ldevid(const struct registrar *r, X509 *x, enum revocation_word *ret,
+    struct err *e)
+{
+	enum crl_word w;
+	char why[200];
+
+	*ret = REVOCATION_NOT_ASKED;
+	if (!reference_revoked(r, x, &w, why, sizeof(why)))
+		return 0;
+	if (w == CRL_REVOKED)
+		return err_fail(
+		    e, ERR_TRUST, CMP_CERT_REVOKED, "certificate: %s", why);
+	if (w == CRL_UNKNOWN)
+		return ldevid_unknown(r, x, why, ret, e);
+	*ret = REVOCATION_GOOD;
+	return 0;
+}
+
+int
+admit_new(const struct registrar *r, struct admit *a, struct err *e)
+{
+	enum revocation_word w;
+
+	if (a->ldevid) {
+		if (admit_ldevid(r, a->signer, &a->revocation, e) == -1)
+			return -1;
+		facts_revocation(a);
+		return 0;
+	}
+	/* admit_sibling found it to be of the domain. */
+	if (a->through || admit_is_client(a))
+		return 0;
+	return admit_ldevid(r, a->tls_client, &w, e) == -1
+	    ? err_prefix(e, "TLS client")
+	    : 0;
 }

@@ -20,9 +20,10 @@ enum admit_as {
 struct admit {
 	/* in */
 	enum entry_kind kind;
-	enum admit_as as;		 /* EITHER and LDEVID: kind cmp */
-	bool through;			 /* the peer is a configured LRA */
-	X509 *signer;			 /* its signature on the object held */
+	enum admit_as as; /* EITHER and LDEVID: kind cmp */
+	bool through;	  /* the peer is a configured LRA */
+	bool travels;	  /* who judges it again has no handshake to look at */
+	X509 *signer;	  /* its signature on the object held */
 	const STACK_OF(X509) * sent;	 /* what came with it; may be NULL */
 	const STACK_OF(X509) * tls_sent; /* and in the handshake; may be NULL */
 	X509 *tls_client;		 /* NULL: none was shown */
@@ -31,7 +32,7 @@ struct admit {
 	bool ldevid;	    /* the signer is of our domain */
 	const char *vendor; /* name of the anchor, borrowed; "": ldevid */
 	char serial[128];   /* the signer's subject serialNumber */
-	enum revocation_word revocation; /* of an IDevID */
+	enum revocation_word revocation; /* of the signer */
 	struct facts facts;
 };
 
@@ -46,5 +47,19 @@ struct admit {
  */
 int admit_check(
     const struct registrar *r, struct admit *a, struct err *e) WARN_UNUSED;
+
+/*
+ * Once admit_check was content, before anything new is stored or told: no
+ * LDevID that signs, or is the TLS client, stands on the domain's list of
+ * revoked certificates (reference data `crl`; there may be none).  What was
+ * asked for before is still answered.  ERR_TRUST (certRevoked), or
+ * signerNotTrusted if the list does not tell and conf says to refuse then;
+ * completes the facts on success.
+ */
+int admit_new(
+    const struct registrar *r, struct admit *a, struct err *e) WARN_UNUSED;
+/* The same of one LDevID. */
+int admit_ldevid(const struct registrar *r, X509 *x, enum revocation_word *ret,
+    struct err *e) WARN_UNUSED;
 
 #endif

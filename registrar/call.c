@@ -15,6 +15,17 @@ call_free(struct call *c)
 	free(c);
 }
 
+/* RFC 9483 3.3: what opens a transaction shows its signer and the chain; later
+ * the certificate of the handshake does. */
+static X509 *
+call_signer(const struct call *c, struct err *e)
+{
+	const struct admit *a = &c->admit;
+	X509 *shown = a->through || a->travels ? NULL : a->tls_client;
+
+	return cmp_find_signer(c->m, shown, e);
+}
+
 /* Who speaks, and may they: before any body is looked at. */
 static int
 call_admit(struct call *c, enum admit_as as, struct err *e)
@@ -24,6 +35,7 @@ call_admit(struct call *c, enum admit_as as, struct err *e)
 	a->kind = ENTRY_CMP;
 	a->as = as;
 	a->through = call_from_lra(c);
+	a->travels = cmp_is_first(cmp_body(c->m));
 	a->tls_client = https_peer_cert(c->q);
 	a->tls_sent = https_peer_chain(c->q);
 	a->sent = cmp_extra_certs(c->m);
@@ -31,8 +43,10 @@ call_admit(struct call *c, enum admit_as as, struct err *e)
 	if (a->tls_client == NULL)
 		return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
 		    "no TLS client certificate was shown");
-	a->signer = cmp_find_signer(c->m, a->through ? NULL : a->tls_client, e);
-	if (a->signer == NULL || admit_check(c->r, a, e) == -1 ||
+	/* A weak key is told as such, not as a chain that cannot be built. */
+	if ((a->signer = call_signer(c, e)) == NULL ||
+	    key_check(X509_get0_pubkey(a->signer), e) == -1 ||
+	    admit_check(c->r, a, e) == -1 ||
 	    cmp_verify(c->m, a->signer, e) == -1)
 		return -1;
 	c->spki = spki_digest(X509_get0_pubkey(a->signer));
@@ -171,8 +185,25 @@ call_enter(struct call *c)
 	if (found == 1)
 		err_fail(&e, ERR_POLICY, CMP_TRANSACTION_ID_IN_USE,
 		    "transactionID is in use by another request");
-	if (found != 0 || call_store(c, &e) == -1)
+	if (found != 0)
 		call_error(c, &e);
+	else if (admit_new(c->r, &c->admit, &e) == -1)
+		call_revoked(c, &e);
+	else if (call_store(c, &e) == -1)
+		call_error(c, &e);
+}
+
+/* RFC 9483 3.5: the path of the signer's certificate does not hold; 4.2 has
+ * another word for what is revoked already. */
+void
+call_revoked(struct call *c, struct err *e)
+{
+	if (e->fail == CMP_CERT_REVOKED && cmp_body(c->m) == CMP_RR) {
+		call_rejection(c, e);
+		return;
+	}
+	e->fail = CMP_SIGNER_NOT_TRUSTED;
+	call_error(c, e);
 }
 
 void

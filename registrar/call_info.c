@@ -11,7 +11,8 @@
 #include "common/pki/crl.h"
 #include "registrar/reference.h"
 
-/* RFC 9483 4.3.4: the list, if it is newer than the asker's, else nothing. */
+/* RFC 9483 4.3.4: the list, if it is of the issuer that is named and newer than
+ * the asker's, else nothing.  Our certificates name no distribution point. */
 static int
 value_crl(struct bytes asked, struct bytes have, struct buf *out, struct err *e)
 {
@@ -27,7 +28,7 @@ value_crl(struct bytes asked, struct bytes have, struct buf *out, struct err *e)
 		e->kind = ERR_LOCAL;
 		return -1;
 	}
-	if (ours > theirs)
+	if (ours > theirs && crl_is_by(crl, cmp_info_crl_issuer(asked)))
 		cmp_info_crls(&have, 1, out);
 	return 0;
 }
@@ -153,9 +154,14 @@ call_info(struct call *c)
 	struct cmp_info asked;
 	struct err e = ERR_INIT;
 	const struct info *i = info_read(c, &asked, &e);
+	bool travels = i != NULL && info_travels(c);
 	int told = i == NULL ? -1 : 0;
 
-	if (i != NULL && !info_travels(c))
+	if (i != NULL && !travels && admit_new(c->r, &c->admit, &e) == -1) {
+		call_revoked(c, &e);
+		return;
+	}
+	if (i != NULL && !travels)
 		told = info_tell(c, i, &asked, &body, &e);
 	if (told == -1)
 		call_error(c, &e);

@@ -69,6 +69,8 @@ void call_dispatch(struct call *c);
  * call_request: ir, cr and p10cr, whose body is looked at first. */
 void call_enter(struct call *c);
 void call_request(struct call *c);
+/* admit_new said no. */
+void call_revoked(struct call *c, struct err *e);
 
 /* Waits for row up to the hold time, then done(c) with c->entry read anew
  * under that row; at once if no answer can come. */

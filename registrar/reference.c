@@ -23,6 +23,7 @@ piece_free(struct piece *p)
 		return;
 	buf_done(&p->octets);
 	denylist_free(p->denied);
+	crls_free(p->revoked);
 	free(p);
 }
 
@@ -124,18 +125,71 @@ piece_manifest(const struct service *s, const char *name, struct bytes manifest,
 	return 0;
 }
 
-/* A list that cannot be read must not take the place of one that can. */
 static int
-piece_read(struct piece *p, struct err *e)
+read_denied(const struct registrar *r, struct piece *p, struct err *e)
 {
-	if (strcmp(p->m.name, REFERENCE_DENY) != 0)
-		return 0;
+	(void)r;
 	p->denied = denylist_parse(buf_bytes(&p->octets), p->m.name, e);
 	return p->denied != NULL ? 0 : -1;
 }
 
+/* Who may sign a list of the domain's, borrowed. */
+static STACK_OF(X509) * list_issuers(const struct registrar *r)
+{
+	const STACK_OF(X509) *
+	    from[] = { r->signer->chain, trust_anchors(r->domain) };
+	STACK_OF(X509) *all = sk_X509_new_null();
+
+	for (size_t i = 0; i < NELEMS(from); i++)
+		for (int j = 0; j < sk_X509_num(from[i]); j++)
+			if (sk_X509_push(all, sk_X509_value(from[i], j)) == 0)
+				err_die("out of memory");
+	return all;
+}
+
+/* One that is by another authority is told to who asks for it, and no more. */
+static int
+read_revoked(const struct registrar *r, struct piece *p, struct err *e)
+{
+	AUTO(X509_CRL) crl = crl_parse(buf_bytes(&p->octets), e);
+	AUTO(crls) list = crls_new();
+	STACK_OF(X509) * issuers;
+	struct err why = ERR_INIT;
+
+	if (crl == NULL)
+		return -1;
+	issuers = list_issuers(r);
+	if (crls_add(list, buf_bytes(&p->octets), issuers, &why) == 1)
+		p->revoked = STEAL(list);
+	else
+		log_err(LOG_WARN, "reference.crl-not-asked", &why, "service",
+		    "%s", p->m.service, NULL);
+	sk_X509_free(issuers);
+	return 0;
+}
+
+/* What is more to us than octets.  One that cannot be read must not take the
+ * place of one that can. */
+static const struct {
+	const char *name;
+	int (*read)(const struct registrar *r, struct piece *p, struct err *e);
+} readers[] = {
+	{ REFERENCE_DENY, read_denied },
+	{ REFERENCE_CRL, read_revoked },
+};
+
+static int
+piece_read(const struct registrar *r, struct piece *p, struct err *e)
+{
+	for (size_t i = 0; i < NELEMS(readers); i++)
+		if (strcmp(p->m.name, readers[i].name) == 0)
+			return readers[i].read(r, p, e);
+	return 0;
+}
+
 struct piece *
-piece_new(const struct frame_manifest *m, struct buf *octets, struct err *e)
+piece_new(const struct registrar *r, const struct frame_manifest *m,
+    struct buf *octets, struct err *e)
 {
 	struct digest d = digest_of(octets->data, octets->len);
 	AUTO(piece) p = NULL;
@@ -148,7 +202,7 @@ piece_new(const struct frame_manifest *m, struct buf *octets, struct err *e)
 	p->m = *m;
 	p->octets = *octets;
 	*octets = (struct buf){ 0 };
-	return piece_read(p, e) == -1 ? NULL : STEAL(p);
+	return piece_read(r, p, e) == -1 ? NULL : STEAL(p);
 }
 
 /* ---- at start ---------------------------------------------------------- */
@@ -176,7 +230,7 @@ load_piece(
 	}
 	return piece_manifest(s, x->name, x->manifest, x->sig, &m, e) == -1
 	    ? NULL
-	    : piece_new(&m, &octets, e);
+	    : piece_new(r, &m, &octets, e);
 }
 
 static void
@@ -316,6 +370,33 @@ reference_denied(const struct registrar *r, X509 *x, struct err *e)
 		rc = denylist_check(p->denied, x, e);
 	pthread_rwlock_unlock(&r->reference->lock);
 	return rc;
+}
+
+/* Of several lists the worse news count, then good ones. */
+bool
+reference_revoked(const struct registrar *r, X509 *x, enum crl_word *ret,
+    char *why, size_t size)
+{
+	uint64_t now = clock_judge_time();
+	bool asked = false;
+
+	*ret = CRL_UNKNOWN;
+	if (r->reference == NULL)
+		return false;
+	pthread_rwlock_rdlock(&r->reference->lock);
+	for (const struct piece *p = r->reference->pieces;
+	     p != NULL && *ret != CRL_REVOKED; p = p->next) {
+		enum crl_word w;
+
+		if (p->revoked == NULL || (asked && *ret == CRL_GOOD))
+			continue;
+		asked = true;
+		w = crls_ask(p->revoked, x, now, why, size);
+		if (w != CRL_UNKNOWN)
+			*ret = w;
+	}
+	pthread_rwlock_unlock(&r->reference->lock);
+	return asked;
 }
 
 json_t *

@@ -8,6 +8,7 @@
 #define WAYBILL_REGISTRAR_REFERENCE_H
 
 #include "common/base/json.h"
+#include "common/pki/crl.h"
 #include "registrar/registrar.h"
 
 struct reference;
@@ -36,6 +37,11 @@ bool reference_get(const struct registrar *r, const char *name, struct buf *ret,
  * services published. */
 int reference_denied(
     const struct registrar *r, X509 *x, struct err *e) WARN_UNUSED;
+
+/* Any thread.  What the domain's lists of revoked certificates say of x, as
+ * crls_ask at the time of now; false: there are none. */
+bool reference_revoked(const struct registrar *r, X509 *x, enum crl_word *ret,
+    char *why, size_t size);
 
 /* For status: an array of what there is; appends the metrics. */
 json_t *reference_json(const struct registrar *r);

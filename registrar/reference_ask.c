@@ -321,7 +321,8 @@ ask_store(struct session_ask *a)
 	v->carry = a->s->conn->carry;
 	v->conn = a->s->conn->number;
 	v->round = a->round;
-	if ((v->piece = piece_new(&a->m, &a->octets, &e)) == NULL) {
+	if ((v->piece = piece_new(ask_registrar(a), &a->m, &a->octets, &e)) ==
+	    NULL) {
 		ask_refused(a, &e);
 		arrival_free(v);
 		ask_next(a);

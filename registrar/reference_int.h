@@ -7,6 +7,7 @@
 
 #define REFERENCE_INDEX "index"
 #define REFERENCE_DENY	"deny"
+#define REFERENCE_CRL	"crl"
 
 /* Verified: signed by its service, and whole. */
 struct piece {
@@ -14,6 +15,8 @@ struct piece {
 	struct frame_manifest m;
 	struct buf octets;
 	struct denylist *denied; /* what a deny list says; NULL: it is none */
+	struct crls *revoked;	 /* what a CRL says; NULL: the same, or not of
+				  * an authority of the domain that we know */
 	bool told;		 /* that it is stale */
 };
 void piece_free(struct piece *p);
@@ -24,7 +27,8 @@ int piece_manifest(const struct service *s, const char *name,
     struct bytes manifest, struct bytes sig, struct frame_manifest *ret,
     struct err *e) WARN_UNUSED;
 /* Takes the octets if they have the manifest's digest and can be read. */
-struct piece *piece_new(const struct frame_manifest *m, struct buf *octets,
+struct piece *piece_new(const struct registrar *r,
+    const struct frame_manifest *m, struct buf *octets,
     struct err *e) WARN_UNUSED;
 
 /* On the loop of carry alone, whose list nobody else changes. */

@@ -7,6 +7,7 @@
 
 #define OFF(m) offsetof(struct reg_conf, m)
 
+static const char *const unknowns[] = { "accept", "refuse", NULL };
 static const char *const finals[] = { "reprotect", "relay", NULL };
 static const char *const certconfs[] = { "local", "delay", NULL };
 
@@ -293,6 +294,13 @@ const struct conf_item reg_conf_table[] = {
 	    .type = CONF_STR,
 	    .off = OFF(domain_ca),
 	    .help = "root of the domain" },
+	{ .key = "domain-crl-unknown",
+	    .type = CONF_ENUM,
+	    .off = OFF(domain_crl_unknown),
+	    .def = "accept",
+	    .names = unknowns,
+	    .help = "an LDevID of which the RA's CRL does not tell, since it "
+		    "is stale" },
 	{ .key = "deny-list",
 	    .type = CONF_STR,
 	    .off = OFF(deny_list),

@@ -6,6 +6,7 @@
 #include "common/sys/sandbox.h"
 
 enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY };
+enum reg_unknown { REG_UNKNOWN_ACCEPT, REG_UNKNOWN_REFUSE };
 enum reg_certconf { REG_CERTCONF_LOCAL, REG_CERTCONF_DELAY };
 
 struct reg_vendor {
@@ -26,6 +27,7 @@ struct reg_conf {
 	struct conf_strs listen;
 	uint64_t threads;
 	char *key, *certificate, *domain_ca, *deny_list;
+	int domain_crl_unknown;	   /* enum reg_unknown */
 	struct conf_list vendors;  /* struct reg_vendor */
 	struct conf_list services; /* struct reg_service */
 	struct {

@@ -5,6 +5,7 @@
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/voucher.h"
+#include "registrar/admit.h"
 #include "registrar/prefetch.h"
 #include "registrar/reference.h"
 
@@ -23,6 +24,8 @@ static int
 reporter_check(const struct registrar *r, const struct https_req *q,
     struct reporter *ret, struct err *e)
 {
+	enum revocation_word w;
+
 	if ((ret->cert = https_peer_cert(q)) == NULL)
 		return err_set(
 		    e, ERR_POLICY, "no TLS client certificate was shown");
@@ -32,7 +35,8 @@ reporter_check(const struct registrar *r, const struct https_req *q,
 	    trust_check(r->vendors, ret->cert, https_peer_chain(q),
 		clock_judge_time(), &ret->anchor, NULL, e) == -1)
 		return -1;
-	if (reference_denied(r, ret->cert, e) == -1)
+	if (reference_denied(r, ret->cert, e) == -1 ||
+	    (ret->ldevid && admit_ldevid(r, ret->cert, &w, e) == -1))
 		return -1;
 	return cert_subject_serial(ret->cert, ret->serial, e);
 }

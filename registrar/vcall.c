@@ -445,6 +445,7 @@ vcall_check(struct vcall *c, int *ret_status, struct err *e)
 	if (vcall_read(c, ret_status, e) == -1)
 		return -1;
 	a->kind = ENTRY_VOUCHER;
+	a->travels = true;
 	a->signer = c->cms.signer;
 	a->sent = c->cms.certs;
 	a->tls_client = https_peer_cert(c->q);

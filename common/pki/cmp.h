@@ -76,6 +76,8 @@ const char *cmp_body_name(enum cmp_body b);
 /* The response type of a request: ir -> ip, p10cr -> cp, certConf -> pkiConf,
  * pollReq -> pollRep, ...; else error. */
 enum cmp_body cmp_response_to(enum cmp_body request);
+/* It opens a transaction: ir, cr, kur, p10cr, rr, genm. */
+bool cmp_is_first(enum cmp_body b);
 
 /* ---- reading ---------------------------------------------------------- */
 
@@ -205,6 +207,9 @@ X509 *cmp_info_read_root(struct bytes value, struct err *e) WARN_UNUSED;
  * that the asker has, in seconds since 1970; 0: none. */
 int cmp_info_read_crl_status(
     struct bytes value, uint64_t *ret_this_update, struct err *e) WARN_UNUSED;
+/* Of such a value: the DER of the Name whose list is asked for, the first if
+ * there are several; borrowed.  Empty: a distribution point is named. */
+struct bytes cmp_info_crl_issuer(struct bytes value);
 
 /* pollReq: exactly one id, 0 or -1. */
 int cmp_read_pollreq(

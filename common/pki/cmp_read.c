@@ -75,6 +75,12 @@ cmp_response_to(enum cmp_body request)
 	return bodies[request].response;
 }
 
+bool
+cmp_is_first(enum cmp_body b)
+{
+	return (unsigned)b < CMP_BODY__MAX && bodies[b].first;
+}
+
 /* The octets between the elements: nothing is decoded yet. */
 static int
 read_frame(struct cmp_msg *m, struct bytes *ret_extra, struct err *e)
@@ -450,7 +456,7 @@ cmp_check_header(const struct cmp_msg *m, struct err *e)
 	if (m->sender == NULL)
 		return err_fail(e, ERR_INPUT, CMP_BAD_DATA_FORMAT,
 		    "cmp: RFC 9483 3.1: sender is not a directoryName");
-	if (bodies[m->type].first && m->field[CMP_RECIP_NONCE].len > 0)
+	if (cmp_is_first(m->type) && m->field[CMP_RECIP_NONCE].len > 0)
 		return err_fail(e, ERR_INPUT, CMP_BAD_RECIPIENT_NONCE,
 		    "cmp: RFC 9483 3.1: recipNonce in a first message");
 	return 0;

@@ -291,6 +291,23 @@ cmp_info_read_crl_status(struct bytes value, uint64_t *ret, struct err *e)
 	return 0;
 }
 
+/* issuer [1] EXPLICIT GeneralNames; without the SEQUENCE it was written by who
+ * read the tag as implicit, and says the same. */
+struct bytes
+cmp_info_crl_issuer(struct bytes value)
+{
+	struct der d = der_open(value), list = der_enter(&d, DER_SEQ);
+	struct der one = der_enter(&list, DER_SEQ), names, name;
+
+	if (der_peek(&one) != DER_CTX(1))
+		return bytes_of(NULL, 0);
+	names = der_enter(&one, DER_CTX(1));
+	if (der_peek(&names) == DER_SEQ)
+		names = der_enter(&names, DER_SEQ);
+	name = der_enter(&names, DER_CTX(4)); /* directoryName */
+	return der_whole(&name, DER_SEQ);
+}
+
 void
 cmp_body_info(enum cmp_body body, enum cmp_info_type type, struct bytes value,
     struct buf *out)
@@ -357,6 +374,7 @@ cmp_info_crl_status(
 
 	ossl_name_der(issuer, out);
 	der_close(out, at, DER_CTX(4)); /* directoryName */
+	der_close(out, at, DER_SEQ);	/* GeneralNames */
 	der_close(out, at, DER_CTX(1)); /* source: issuer */
 	if (this_update != 0) {
 		t = ASN1_TIME_set(NULL, (time_t)this_update);

@@ -172,6 +172,17 @@ crl_dates(
 	return 0;
 }
 
+bool
+crl_is_by(const X509_CRL *crl, struct bytes name)
+{
+	const uint8_t *p = name.p;
+	AUTO(X509_NAME) issuer = d2i_X509_NAME(NULL, &p, (long)name.len);
+
+	ERR_clear_error();
+	return issuer != NULL && p == name.p + name.len &&
+	    X509_NAME_cmp(X509_CRL_get_issuer(crl), issuer) == 0;
+}
+
 /* ---- asking ------------------------------------------------------------ */
 
 struct held {

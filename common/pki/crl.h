@@ -38,6 +38,10 @@ X509_CRL *crl_parse(struct bytes der, struct err *e) WARN_UNUSED;
 int crl_dates(const X509_CRL *crl, uint64_t *ret_this, uint64_t *ret_next,
     struct err *e) WARN_UNUSED;
 
+/* Whether its issuer is the Name in this DER, as names compare (RFC 5280 7.1).
+ */
+bool crl_is_by(const X509_CRL *crl, struct bytes name);
+
 /* ---- asking ------------------------------------------------------------ */
 
 /* The newest list of each of several issuers. */

@@ -1,8 +1,5 @@
 /* genm: what is told from reference data, in which words, and what travels. */
-#include "tests/unit/registrar_lab.h"
-
-#include "common/link/frame.h"
-#include "common/pki/crl.h"
+#include "tests/unit/reference_lab.h"
 
 #define TOLD_AT 1700000000
 
@@ -23,65 +20,6 @@ teardown(void **state)
 {
 	signer_free(ldevid);
 	return reg_lab_teardown(state);
-}
-
-/* ---- what the service has sent down ------------------------------------ */
-
-/* A list of nothing, made at this time by the domain's CA. */
-static void
-crl_of(const struct lab_ca *ca, uint64_t made, struct buf *out)
-{
-	struct crl_spec spec = {
-		.this_update = made, .next_update = made + 86400, .number = 1
-	};
-	struct buf tbs AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	assert_int_equal(crl_tbs(&spec, ca->cert, &tbs, &e), 0);
-	if (sign_octets(ca->key, buf_bytes(&tbs), "list", &sig, &e) == -1 ||
-	    crl_finish(buf_bytes(&tbs), buf_bytes(&sig), ca->cert, out, &e) ==
-		-1)
-		fail_msg("%s", e.msg);
-}
-
-static void
-published(struct outbox_reference *x, const struct err *e)
-{
-	*(bool *)x->user = e == NULL;
-}
-
-/* Kept in the outbox as if it had come by link, for the next start. */
-static void
-publish(struct reg_lab *g, const char *name, struct bytes octets)
-{
-	struct frame_manifest m = { .version = 1,
-		.made = clock_now().time,
-		.size = octets.len,
-		.digest = digest_of(octets.p, octets.len) };
-	struct buf manifest AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
-	struct outbox_reference x = { .service = "ra", .name = name };
-	struct post now = { reg_post_now, NULL };
-	bool kept = false;
-	struct err e = ERR_INIT;
-
-	str_copy(m.service, sizeof(m.service), "ra");
-	str_copy(m.name, sizeof(m.name), name);
-	if (frame_manifest_sign(&m, g->l->service, &manifest, &sig, &e) == -1)
-		fail_msg("%s", e.msg);
-	x.manifest = buf_bytes(&manifest);
-	x.sig = buf_bytes(&sig);
-	x.octets = octets;
-	x.user = &kept;
-	outbox_reference(g->r.outbox, &x, published, now);
-	outbox_flush(g->r.outbox);
-	assert_true(kept);
-}
-
-static void
-restart(struct reg_lab *g)
-{
-	reg_stop(g);
-	reg_start(g, NULL);
 }
 
 /* ---- asking ------------------------------------------------------------ */
@@ -126,10 +64,10 @@ what_is_here_is_told(void **state)
 	cmp_info_certs(certs, &cas);
 	sk_X509_free(certs);
 	reg_start(g, NULL);
-	publish(g, "ca-certs", buf_bytes(&cas));
-	publish(g, "template", bytes_of(plain, sizeof(plain)));
-	publish(g, "template/relay", bytes_of(other, sizeof(other)));
-	restart(g);
+	ref_publish(g, "ca-certs", buf_bytes(&cas));
+	ref_publish(g, "template", bytes_of(plain, sizeof(plain)));
+	ref_publish(g, "template/relay", bytes_of(other, sizeof(other)));
+	ref_restart(g, NULL);
 	AUTO(cmp_msg) a =
 	    ask(g, REG_CMP "/getcacerts", CMP_INFO_CA_CERTS, NOTHING);
 	expect_told(a, CMP_INFO_CA_CERTS, buf_bytes(&cas));
@@ -161,8 +99,8 @@ a_root_is_told_to_who_lacks_it(void **state)
 	ossl_cert_der(g->l->vendor.cert, &old);
 	ossl_cert_der(g->l->root.cert, &current);
 	reg_start(g, NULL);
-	publish(g, "root-update", buf_bytes(&update));
-	restart(g);
+	ref_publish(g, "root-update", buf_bytes(&update));
+	ref_restart(g, NULL);
 	AUTO(cmp_msg) a = ask(g, REG_CMP, CMP_INFO_ROOT_CERT, buf_bytes(&old));
 	expect_told(a, CMP_INFO_ROOT_UPDATE, buf_bytes(&update));
 	AUTO(cmp_msg) b = ask(g, REG_CMP, CMP_INFO_ROOT_CERT, NOTHING);
@@ -177,25 +115,29 @@ a_root_is_told_to_who_lacks_it(void **state)
 static void
 a_list_is_told_if_it_is_newer(void **state)
 {
-	static const struct {
+	struct reg_lab *g = *state;
+	const struct {
+		const struct lab_ca *of;
 		uint64_t theirs;
 		bool told;
-	} cases[] = { { 0, true }, { TOLD_AT - 1, true }, { TOLD_AT, false },
-		{ TOLD_AT + 1, false } };
-	struct reg_lab *g = *state;
+	} cases[] = { { &g->l->ca, 0, true }, { &g->l->ca, TOLD_AT - 1, true },
+		{ &g->l->ca, TOLD_AT, false },
+		{ &g->l->ca, TOLD_AT + 1, false },
+		/* Another authority's is not here. */
+		{ &g->l->root, 0, false } };
 	struct buf crl AUTO_BUF = { 0 }, value AUTO_BUF = { 0 };
 	struct bytes der;
 
-	crl_of(&g->l->ca, TOLD_AT, &crl);
+	ref_crl(&g->l->ca, NULL, TOLD_AT, &crl);
 	der = buf_bytes(&crl);
 	cmp_info_crls(&der, 1, &value);
 	reg_start(g, NULL);
-	publish(g, "crl", der);
-	restart(g);
+	ref_publish(g, "crl", der);
+	ref_restart(g, NULL);
 	for (size_t i = 0; i < NELEMS(cases); i++) {
 		struct buf status AUTO_BUF = { 0 };
 
-		cmp_info_crl_status(X509_get_subject_name(g->l->ca.cert),
+		cmp_info_crl_status(X509_get_subject_name(cases[i].of->cert),
 		    cases[i].theirs, &status);
 		AUTO(cmp_msg) m =
 		    ask(g, REG_CMP, CMP_INFO_CRL_STATUS, buf_bytes(&status));
@@ -252,8 +194,8 @@ what_travels_is_answered_from_afar(void **state)
 	reg_first(ldevid, buf_bytes(&body), &request);
 	AUTO(cmp_msg) a = reg_cmp(g, ldevid, &request);
 	reg_expect_waiting_error(a);
-	publish(g, "template", bytes_of(value, sizeof(value)));
-	restart(g);
+	ref_publish(g, "template", bytes_of(value, sizeof(value)));
+	ref_restart(g, NULL);
 	AUTO(cmp_msg) b = reg_cmp(g, ldevid, &request);
 	reg_expect_waiting_error(b);
 	AUTO(cmp_msg) c = ask(g, REG_CMP, CMP_INFO_TEMPLATE, NOTHING);

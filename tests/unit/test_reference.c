@@ -120,13 +120,13 @@ give_index(uint64_t version, const char *first, uint64_t v1, const char *second,
 
 /* Up to a question after what is asked for first. */
 static void
-ask_crl(struct reg_lab *g, const struct reg_want *w, uint64_t version)
+ask_certs(struct reg_lab *g, const struct reg_want *w, uint64_t version)
 {
 	reg_start(g, w);
 	fwd_ready(&fwd);
 	expect_ask("index", 0, 0);
-	give_index(1, "crl", version, NULL, 0);
-	expect_ask("crl", 0, 0);
+	give_index(1, "ca-certs", version, NULL, 0);
+	expect_ask("ca-certs", 0, 0);
 }
 
 /* What was sent has been worked off: it asks for nothing more, so the next thing
@@ -163,7 +163,7 @@ await_held(struct reg_lab *g, const char *name, struct bytes want)
 	}
 }
 
-static const struct bytes crl = { (const uint8_t *)"a list", 6 };
+static const struct bytes certs = { (const uint8_t *)"a word", 6 };
 
 /* ---- the tests --------------------------------------------------------- */
 
@@ -176,41 +176,41 @@ a_piece_comes_in_parts_and_survives_a_restart(void **state)
 
 	memset(buf_grow(&big, 2 * FRAME_PART + 9), 'x', 2 * FRAME_PART + 9);
 	x.octets = buf_bytes(&big);
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	send_part(&x, fwd.f.tag, 0);
-	expect_ask("crl", 0, 1);
+	expect_ask("ca-certs", 0, 1);
 	send_part(&x, fwd.f.tag, 1);
-	expect_ask("crl", 0, 2);
-	assert_false(holds(g, "crl", x.octets));
+	expect_ask("ca-certs", 0, 2);
+	assert_false(holds(g, "ca-certs", x.octets));
 	send_part(&x, fwd.f.tag, 2);
-	await_held(g, "crl", x.octets);
+	await_held(g, "ca-certs", x.octets);
 	assert_int_equal(reg_logged(g, "event=reference.new"), 2);
 	fwd_close(&fwd);
 	reg_stop(g);
 	reg_start(g, NULL);
-	assert_true(holds(g, "crl", x.octets));
+	assert_true(holds(g, "ca-certs", x.octets));
 	/* What it has is not asked for again. */
 	fwd_ready(&fwd);
 	expect_ask("index", 1, 0);
-	give_index(2, "crl", 6, NULL, 0);
-	expect_ask("crl", 5, 0);
+	give_index(2, "ca-certs", 6, NULL, 0);
+	expect_ask("ca-certs", 5, 0);
 }
 
 static void
 nothing_newer_keeps_what_is_there(void **state)
 {
 	struct reg_lab *g = *state;
-	struct given x = { .version = 5, .octets = crl };
+	struct given x = { .version = 5, .octets = certs };
 
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	send_part(&x, fwd.f.tag, 0);
-	await_held(g, "crl", crl);
+	await_held(g, "ca-certs", certs);
 	fwd_silence(&fwd);
 	fwd_greet(&fwd);
 	expect_ask("index", 1, 0);
 	send_none(fwd.f.tag);
 	worked_off();
-	assert_true(holds(g, "crl", crl));
+	assert_true(holds(g, "ca-certs", certs));
 }
 
 static void
@@ -230,22 +230,22 @@ only_the_services_word_is_believed(void **state)
 		{ "short", "part 0 of 5 octets", { .short_part = true } },
 	};
 
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	for (size_t i = 0; i < NELEMS(cases); i++) {
 		struct given x = cases[i].x;
 
 		x.version = 5;
-		x.octets = crl;
+		x.octets = certs;
 		send_part(&x, fwd.f.tag, 0);
 		fwd_silence(&fwd);
 		if (reg_logged(g, "event=reference.refused") != i + 1 ||
 		    reg_logged(g, cases[i].says) == 0)
 			fail_msg("%s: not refused", cases[i].what);
-		assert_false(holds(g, "crl", crl));
+		assert_false(holds(g, "ca-certs", certs));
 		fwd_greet(&fwd);
 		expect_ask("index", 1, 0);
 		send_none(fwd.f.tag);
-		expect_ask("crl", 0, 0);
+		expect_ask("ca-certs", 0, 0);
 	}
 }
 
@@ -254,23 +254,23 @@ a_lower_version_is_refused(void **state)
 {
 	static const struct bytes older = { (const uint8_t *)"older", 5 };
 	struct reg_lab *g = *state;
-	struct given x = { .version = 5, .octets = crl };
+	struct given x = { .version = 5, .octets = certs };
 	const uint64_t versions[] = { 4, 5 };
 
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	send_part(&x, fwd.f.tag, 0);
-	await_held(g, "crl", crl);
+	await_held(g, "ca-certs", certs);
 	for (size_t i = 0; i < NELEMS(versions); i++) {
 		struct given y = { .version = versions[i], .octets = older };
 
 		fwd_silence(&fwd);
 		fwd_greet(&fwd);
 		expect_ask("index", 1 + i, 0);
-		give_index(2 + i, "crl", 9, NULL, 0);
-		expect_ask("crl", 5, 0);
+		give_index(2 + i, "ca-certs", 9, NULL, 0);
+		expect_ask("ca-certs", 5, 0);
 		send_part(&y, fwd.f.tag, 0);
 		worked_off();
-		assert_true(holds(g, "crl", crl));
+		assert_true(holds(g, "ca-certs", certs));
 		assert_int_equal(
 		    reg_logged(g, "event=reference.refused"), i + 1);
 		fwd_greet(&fwd);
@@ -287,39 +287,39 @@ one_that_changes_while_it_comes_begins_anew(void **state)
 
 	memset(buf_grow(&big, FRAME_PART + 1), 'x', FRAME_PART + 1);
 	x.octets = buf_bytes(&big);
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	send_part(&x, fwd.f.tag, 0);
-	expect_ask("crl", 0, 1);
+	expect_ask("ca-certs", 0, 1);
 	x.version = 6;
 	big.data[0] = 'y';
 	send_part(&x, fwd.f.tag, 1);
-	expect_ask("crl", 0, 0);
+	expect_ask("ca-certs", 0, 0);
 	send_part(&x, fwd.f.tag, 0);
-	expect_ask("crl", 0, 1);
+	expect_ask("ca-certs", 0, 1);
 	send_part(&x, fwd.f.tag, 1);
-	await_held(g, "crl", x.octets);
+	await_held(g, "ca-certs", x.octets);
 }
 
 static void
 what_the_index_no_longer_lists_is_given_up(void **state)
 {
 	struct reg_lab *g = *state;
-	struct given x = { .version = 5, .octets = crl };
+	struct given x = { .version = 5, .octets = certs };
 
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	send_part(&x, fwd.f.tag, 0);
-	await_held(g, "crl", crl);
+	await_held(g, "ca-certs", certs);
 	fwd_silence(&fwd);
 	fwd_greet(&fwd);
 	expect_ask("index", 1, 0);
 	give_index(2, NULL, 0, NULL, 0);
-	for (unsigned i = 0; holds(g, "crl", crl) && i < 1000; i++)
+	for (unsigned i = 0; holds(g, "ca-certs", certs) && i < 1000; i++)
 		poll(NULL, 0, 5);
-	assert_false(holds(g, "crl", crl));
+	assert_false(holds(g, "ca-certs", certs));
 	fwd_close(&fwd);
 	reg_stop(g);
 	reg_start(g, NULL);
-	assert_false(holds(g, "crl", crl));
+	assert_false(holds(g, "ca-certs", certs));
 }
 
 /* Whether the lab's device is denied. */
@@ -374,35 +374,35 @@ what_is_stale_is_told(void **state)
 {
 	struct reg_lab *g = *state;
 	struct given x = {
-		.version = 5, .octets = crl, .until = clock_now().time - 1
+		.version = 5, .octets = certs, .until = clock_now().time - 1
 	};
 	struct buf out AUTO_BUF = { 0 };
 	json_t *j;
 
-	ask_crl(g, NULL, 5);
+	ask_certs(g, NULL, 5);
 	send_part(&x, fwd.f.tag, 0);
-	await_held(g, "crl", crl);
+	await_held(g, "ca-certs", certs);
 	j = reference_json(&g->r);
 	assert_int_equal(json_array_size(j), 2);
 	for (size_t i = 0; i < 2; i++) {
 		json_t *one = json_array_get(j, i);
-		bool is_crl =
+		bool is_certs =
 		    strcmp(json_string_value(json_object_get(one, "name")),
-			"crl") == 0;
+			"ca-certs") == 0;
 
 		assert_int_equal(
-		    json_is_true(json_object_get(one, "stale")), is_crl);
+		    json_is_true(json_object_get(one, "stale")), is_certs);
 	}
 	json_decref(j);
 	reference_metrics(&g->r, &out);
 	assert_non_null(strstr(buf_cstr(&out),
-	    "waybill_reference_version{service=\"ra\",name=\"crl\"} 5\n"));
+	    "waybill_reference_version{service=\"ra\",name=\"ca-certs\"} 5\n"));
 	fwd_close(&fwd);
 	reg_stop(g);
 	reg_start(g, NULL);
 	assert_int_equal(reg_logged(g, "event=reference.stale"), 1);
 	/* It holds all the same. */
-	assert_true(holds(g, "crl", crl));
+	assert_true(holds(g, "ca-certs", certs));
 }
 
 static void

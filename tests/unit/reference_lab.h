@@ -1,0 +1,86 @@
+/* Reference data of a registrar in this process, as if it had come by link:
+ * signed by the lab's service, kept in the outbox for the next start. */
+#ifndef WAYBILL_TESTS_REFERENCE_LAB_H
+#define WAYBILL_TESTS_REFERENCE_LAB_H
+
+#include "tests/unit/registrar_lab.h"
+
+#include "common/link/frame.h"
+#include "common/pki/crl.h"
+
+/* A list of this CA's from `made` on, a day long; revoked: NULL: nobody. */
+static inline void
+ref_crl(const struct lab_ca *ca, X509 *revoked, uint64_t made, struct buf *out)
+{
+	struct buf serial AUTO_BUF = { 0 };
+	struct crl_entry one = { .when = made, .reason = 1 };
+	struct crl_spec spec = { .this_update = made,
+		.next_update = made + 86400,
+		.number = 1,
+		.entries = &one,
+		.n = revoked != NULL };
+	struct buf tbs AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+
+	if (revoked != NULL) {
+		BIGNUM *n =
+		    ASN1_INTEGER_to_BN(X509_get0_serialNumber(revoked), NULL);
+
+		/* An INTEGER above zero: an octet 0 in front of a high bit. */
+		buf_add(&serial, "", 1);
+		BN_bn2bin(n, buf_grow(&serial, (size_t)BN_num_bytes(n)));
+		BN_free(n);
+		one.serial = buf_bytes(&serial);
+		if ((serial.data[1] & 0x80) == 0) {
+			one.serial.p++;
+			one.serial.len--;
+		}
+	}
+	assert_int_equal(crl_tbs(&spec, ca->cert, &tbs, &e), 0);
+	if (sign_octets(ca->key, buf_bytes(&tbs), "list", &sig, &e) == -1 ||
+	    crl_finish(buf_bytes(&tbs), buf_bytes(&sig), ca->cert, out, &e) ==
+		-1)
+		fail_msg("%s", e.msg);
+}
+
+static inline void
+ref_published(struct outbox_reference *x, const struct err *e)
+{
+	*(bool *)x->user = e == NULL;
+}
+
+static inline void
+ref_publish(struct reg_lab *g, const char *name, struct bytes octets)
+{
+	struct frame_manifest m = { .version = 1,
+		.made = clock_now().time,
+		.size = octets.len,
+		.digest = digest_of(octets.p, octets.len) };
+	struct buf manifest AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
+	struct outbox_reference x = { .service = "ra", .name = name };
+	struct post now = { reg_post_now, NULL };
+	bool kept = false;
+	struct err e = ERR_INIT;
+
+	str_copy(m.service, sizeof(m.service), "ra");
+	str_copy(m.name, sizeof(m.name), name);
+	if (frame_manifest_sign(&m, g->l->service, &manifest, &sig, &e) == -1)
+		fail_msg("%s", e.msg);
+	x.manifest = buf_bytes(&manifest);
+	x.sig = buf_bytes(&sig);
+	x.octets = octets;
+	x.user = &kept;
+	outbox_reference(g->r.outbox, &x, ref_published, now);
+	outbox_flush(g->r.outbox);
+	assert_true(kept);
+}
+
+/* What was published is known from now on. */
+static inline void
+ref_restart(struct reg_lab *g, const struct reg_want *w)
+{
+	reg_stop(g);
+	reg_start(g, w);
+}
+
+#endif
