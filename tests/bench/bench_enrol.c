@@ -1,207 +1,350 @@
-/* Rows: what an enrolment costs the registrar, and what a poll. */
+/*
+ * Rows about enrolments: what one costs the registrar until the device is told
+ * to wait, and a poll; what a second event base adds; what the RA needs to
+ * judge and issue; how long devices wait for their first answer.
+ *
+ *   bench_enrol [--quick] [--calls] [ROW...]
+ *
+ * With --calls each call of the ceilings is told on stderr.
+ */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/str.h"
-#include "common/base/buf.h"
 #include "tests/bench/bench.h"
-#include "tests/bench/load.h"
-#include "tests/bench/site.h"
+#include "tests/bench/enrol_calls.h"
+#include "tests/bench/enrol_talk.h"
 
-#define VOUCHER_PATH "/.well-known/brski/requestvoucher"
-#define VOUCHER_TYPE "application/voucher-cms+json"
-#define CMP_PATH     "/.well-known/cmp"
-#define CMP_TYPE     "application/pkixcmp"
+#define AT_ONCE	   64
+#define SAMPLE	   5 /* one device in so many makes the calls alone */
+#define WAIT_US	   60e6
+#define LEVELS	   5
+#define PREFIX_MAX 24
 
-#define RUN_SECONDS 60
-#define AT_ONCE	    64
-
-/* ---- devices, and how far each has come ---------------------------------- */
-
-/* What a device will send, prepared; what it was told. */
-struct talk {
-	struct signer *device;
-	struct buf voucher, ir, poll; /* whole requests of HTTP */
-	uint8_t transaction[CMP_TID_LEN];
-	struct buf waiting; /* the last answer to ir */
-	unsigned step;
+struct run {
+	int argc;
+	char **argv;
+	bool quick, calls;
+	unsigned devices; /* so far: no name is given twice */
 };
 
-struct talks {
-	size_t n;
-	struct signer **devices;
-	struct talk *all;
-	struct load_client *clients;
-};
-
-static struct cmp_msg *
-parsed(const struct buf *der)
+static bool
+wanted(const struct run *b, const char *name)
 {
-	struct err e = ERR_INIT;
-	struct cmp_msg *m;
-
-	if (cmp_parse(buf_bytes(der), &m, &e) == -1)
-		bench_fail("a message of ours: %s", e.msg);
-	return m;
-}
-
-static void
-prepare(const struct site *s, struct talk *t)
-{
-	struct buf voucher AUTO_BUF = { 0 }, ir AUTO_BUF = { 0 };
-	AUTO(cmp_msg) m = NULL;
-
-	site_ask_voucher(s, t->device, &voucher);
-	load_request(&t->voucher, "POST", VOUCHER_PATH, VOUCHER_TYPE,
-	    buf_bytes(&voucher), false);
-	site_ask_cert(t->device, &ir);
-	load_request(&t->ir, "POST", CMP_PATH, CMP_TYPE, buf_bytes(&ir), false);
-	m = parsed(&ir);
-	memcpy(t->transaction, cmp_transaction_id(m).p, CMP_TID_LEN);
-}
-
-static struct bytes
-talk_id(const struct talk *t)
-{
-	return bytes_of(t->transaction, sizeof(t->transaction));
-}
-
-/* A voucher request, then an ir on the same connection. */
-static enum load_next
-enrol_next(void *arg, int status, struct bytes body, struct buf *request)
-{
-	struct talk *t = arg;
-
-	switch (t->step++) {
-	case 0:
-		buf_add(request, t->voucher.data, t->voucher.len);
-		return LOAD_SEND;
-	case 1:
-		if (status != 202)
-			return LOAD_WRONG;
-		buf_add(request, t->ir.data, t->ir.len);
-		return LOAD_SEND;
-	default:
-		if (status != 200 || !site_is_waiting(body, talk_id(t)))
-			return LOAD_WRONG;
-		buf_reset(&t->waiting);
-		buf_add(&t->waiting, body.p, body.len);
-		return LOAD_END;
-	}
-}
-
-/* One pollReq on a fresh connection. */
-static enum load_next
-poll_next(void *arg, int status, struct bytes body, struct buf *request)
-{
-	struct talk *t = arg;
-
-	if (t->step++ == 0) {
-		buf_add(request, t->poll.data, t->poll.len);
-		return LOAD_SEND;
-	}
-	return status == 200 && site_is_pollrep(body, talk_id(t)) ? LOAD_END
-								  : LOAD_WRONG;
+	return bench_wanted(b->argc, b->argv, name);
 }
 
 static struct talks *
-talks_new(const struct site *s, const char *prefix, size_t n)
+devices(struct run *b, const struct site *s, size_t n, bool voucher)
 {
-	struct talks *t = xcalloc(1, sizeof(*t));
+	char prefix[PREFIX_MAX];
 
-	t->n = n;
-	t->devices = site_devices(s, prefix, n);
-	t->all = xcalloc(n, sizeof(struct talk));
-	t->clients = xcalloc(n, sizeof(struct load_client));
-	for (size_t i = 0; i < n; i++) {
-		t->all[i].device = t->devices[i];
-		prepare(s, &t->all[i]);
-	}
-	return t;
+	if (b->quick)
+		n = n / 10 + 1;
+	snprintf(prefix, sizeof(prefix), "D%u", b->devices++);
+	return talks_new(s, prefix, n, voucher);
 }
 
-static void
-talks_free(struct talks *t)
-{
-	if (t == NULL)
-		return;
-	for (size_t i = 0; i < t->n; i++) {
-		buf_done(&t->all[i].voucher);
-		buf_done(&t->all[i].ir);
-		buf_done(&t->all[i].poll);
-		buf_done(&t->all[i].waiting);
-	}
-	site_devices_free(t->devices, t->n);
-	free(t->clients);
-	free(t->all);
-	free(t);
-}
-AUTO_DEFINE(talks, struct talks, talks_free);
-
-/* What each polls with: after the last answer that it was given. */
-static void
-prepare_polls(struct talks *t)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		struct buf poll AUTO_BUF = { 0 };
-		AUTO(cmp_msg) last = parsed(&t->all[i].waiting);
-
-		site_ask_poll(last, t->all[i].device, &poll);
-		buf_reset(&t->all[i].poll);
-		load_request(&t->all[i].poll, "POST", CMP_PATH, CMP_TYPE,
-		    buf_bytes(&poll), false);
-	}
-}
-
-typedef enum load_next next_fn(
-    void *arg, int status, struct bytes body, struct buf *request);
-
-/* All of them, `at_once` at a time; returns the registrar's microseconds of
- * processor time for each. */
+/* The registrar's processor time for each device, in us. */
 static double
-talks_run(const struct site *s, struct talks *t, next_fn *next,
+registrar_cpu(const struct site *s, struct talks *t, enum talk what,
     unsigned at_once, struct load_sum *ret)
 {
-	struct load_pace pace = { .at_once = at_once, .seconds = RUN_SECONDS };
-	AUTO(load) l = load_new(s->port);
 	double before = bench_cpu(s->pids[SITE_REGISTRAR]);
 
-	for (size_t i = 0; i < t->n; i++) {
-		t->all[i].step = 0;
-		t->clients[i] = (struct load_client){
-			.signer = t->devices[i], .next = next, .arg = &t->all[i]
-		};
+	talks_run(s, t, what, at_once, ret);
+	return (bench_cpu(s->pids[SITE_REGISTRAR]) - before) /
+	    (double)talks_n(t);
+}
+
+typedef double calls_fn(struct enrol_calls *c, const struct enrol_input *in);
+
+/* Of a part of the devices, the mean. */
+static double
+calls_cpu(struct enrol_calls *c, const struct talks *t, calls_fn *fn)
+{
+	double us = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < talks_n(t); i += SAMPLE, n++) {
+		struct enrol_input in = talks_input(t, i);
+
+		us += fn(c, &in);
 	}
-	load_run(l, t->clients, t->n, &pace, ret);
-	load_sum_sound(ret, "enrolments");
-	return (bench_cpu(s->pids[SITE_REGISTRAR]) - before) / (double)t->n;
+	return us / (double)n;
+}
+
+static void
+add_rates(struct bench_row *r, double us, double ceiling_us)
+{
+	bench_add(r,
+	    (struct bench_round){ .value = 1e6 / us,
+		.ceiling = 1e6 / ceiling_us,
+		.cpu_us = us,
+		.ceiling_cpu_us = ceiling_us });
+}
+
+static void
+add_figure(struct bench_row *r, double value, double cpu_us)
+{
+	bench_add(r, (struct bench_round){ .value = value, .cpu_us = cpu_us });
+}
+
+/* ---- enrol-accept, poll-fresh, enrolments --------------------------------- */
+
+static void
+accept_rounds(struct run *b, struct site *s, struct enrol_calls *c,
+    struct bench_row *enrol, struct bench_row *poll, struct bench_row *rate)
+{
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		AUTO(talks) t = devices(b, s, 300, true);
+		struct load_sum sum = { 0 };
+		double us = registrar_cpu(s, t, TALK_ENROL, AT_ONCE, &sum);
+
+		add_rates(enrol, us, calls_cpu(c, t, enrol_calls_accept));
+		add_figure(rate, (double)talks_n(t) * 1e6 / sum.us, us);
+		load_sum_done(&sum);
+		talks_prepare_polls(t);
+		us = registrar_cpu(s, t, TALK_POLL, AT_ONCE, &sum);
+		add_rates(poll, us, calls_cpu(c, t, enrol_calls_poll));
+		load_sum_done(&sum);
+	}
+}
+
+static void
+accept_rows(struct run *b)
+{
+	struct site_want want = { .threads = 1 };
+	struct bench_row enrol = { .name = "enrol-accept",
+		.what = "voucher request and ir, to waiting; 1 s of a core",
+		.unit = "1/s",
+		.against = "the sum of its library calls",
+		.target = 0.80 };
+	struct bench_row poll = { .name = "poll-fresh",
+		.what = "pollReq on a fresh connection; 1 s of a core",
+		.unit = "1/s",
+		.against = "a bare mutual handshake, one sign, one verify",
+		.target = 0.80 };
+	struct bench_row rate = { .name = "enrolments",
+		.what = "the same by the clock, one base, its clients beside",
+		.unit = "1/s" };
+	AUTO(enrol_calls) c = NULL;
+	struct site s;
+
+	if (!wanted(b, enrol.name) && !wanted(b, poll.name) &&
+	    !wanted(b, rate.name))
+		return;
+	site_open(&s, &want);
+	site_start(&s, SITE_REGISTRAR);
+	c = enrol_calls_new(&s);
+	accept_rounds(b, &s, c, &enrol, &poll, &rate);
+	enrol.peak_kb = bench_memory(s.pids[SITE_REGISTRAR], "VmHWM");
+	site_close(&s);
+	bench_tell(&enrol, stdout);
+	bench_tell(&poll, stdout);
+	bench_tell(&rate, stdout);
+	if (b->calls)
+		enrol_calls_list(c, stderr);
+}
+
+/* ---- two-bases -------------------------------------------------------------- */
+
+static double
+bases_round(struct run *b, const struct site *s)
+{
+	AUTO(talks) t = devices(b, s, 200, true);
+	struct load_sum sum = { 0 };
+	double us = registrar_cpu(s, t, TALK_ENROL, AT_ONCE, &sum);
+
+	load_sum_done(&sum);
+	return us;
+}
+
+static void
+bases_row(struct run *b)
+{
+	struct site_want want = { .threads = 1 };
+	struct bench_row row = { .name = "two-bases",
+		.what = "registrar's time for an enrolment, 2 bases",
+		.unit = "us",
+		.against = "1 base",
+		.target = 1.15,
+		.at_most = true };
+	struct site one, two;
+
+	if (!wanted(b, row.name))
+		return;
+	site_open(&one, &want);
+	want.threads = 2;
+	site_open(&two, &want);
+	site_start(&one, SITE_REGISTRAR);
+	site_start(&two, SITE_REGISTRAR);
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		double with_two = bases_round(b, &two);
+		double with_one = bases_round(b, &one);
+
+		bench_add(&row,
+		    (struct bench_round){ .value = with_two,
+			.ceiling = with_one,
+			.cpu_us = with_two,
+			.ceiling_cpu_us = with_one });
+	}
+	site_close(&one);
+	site_close(&two);
+	bench_tell(&row, stdout);
+}
+
+/* ---- ra-issue --------------------------------------------------------------- */
+
+static double
+ra_cpu(const struct site *s)
+{
+	return bench_cpu(s->pids[SITE_RA]) + bench_cpu(site_ca_child(s));
+}
+
+static void
+await_answers(const struct site *s, size_t n)
+{
+	double until = bench_now() + WAIT_US;
+
+	while (site_entries(s, "answered") < n) {
+		if (bench_now() > until)
+			bench_fail("ra-issue: %zu of %zu answered",
+			    site_entries(s, "answered"), n);
+		usleep(20000);
+	}
+}
+
+/* They queue while the link is down, then it comes up. */
+static double
+issue_round(struct site *s, struct talks *t, size_t *done)
+{
+	struct load_sum sum = { 0 };
+	double us;
+
+	talks_run(s, t, TALK_ENROL, AT_ONCE, &sum);
+	load_sum_done(&sum);
+	*done += talks_n(t);
+	us = ra_cpu(s);
+	site_start(s, SITE_FORWARDER);
+	await_answers(s, *done);
+	us = ra_cpu(s) - us;
+	site_stop(s, SITE_FORWARDER);
+	return us / (double)talks_n(t);
+}
+
+static void
+issue_row(struct run *b)
+{
+	struct site_want want = { .threads = 1 };
+	struct bench_row row = { .name = "ra-issue",
+		.what = "RA and CA child: a case judged and issued; 1 s of a "
+			"core",
+		.unit = "1/s",
+		.against = "its sign and verify calls",
+		.target = 0.80 };
+	AUTO(enrol_calls) c = NULL;
+	struct site s;
+	size_t done = 0;
+
+	if (!wanted(b, row.name))
+		return;
+	site_open(&s, &want);
+	site_start(&s, SITE_RA);
+	site_start(&s, SITE_REGISTRAR);
+	c = enrol_calls_new(&s);
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		AUTO(talks) t = devices(b, &s, 300, false);
+		double us = issue_round(&s, t, &done);
+
+		add_rates(&row, us, calls_cpu(c, t, enrol_calls_issue));
+	}
+	row.peak_kb = bench_memory(s.pids[SITE_RA], "VmHWM");
+	site_close(&s);
+	bench_tell(&row, stdout);
+	if (b->calls)
+		enrol_calls_list(c, stderr);
+}
+
+/* ---- latency ---------------------------------------------------------------- */
+
+static const struct level {
+	unsigned at_once, n;
+	const char *p50, *p99, *what50, *what99;
+} levels[LEVELS] = {
+#define LEVEL(k, devices) \
+	{ \
+		k, devices, "enrol-" #k "-p50", "enrol-" #k "-p99", \
+		    "connect to waiting, " #k " at once: p50", \
+		    "connect to waiting, " #k " at once: p99" \
+	}
+	LEVEL(1, 60),
+	LEVEL(4, 100),
+	LEVEL(16, 160),
+	LEVEL(64, 200),
+	LEVEL(256, 256),
+};
+
+static void
+latency_level(struct run *b, struct site *s, const struct level *l)
+{
+	struct bench_row p50 = {
+		.name = l->p50, .what = l->what50, .unit = "us"
+	};
+	struct bench_row p99 = {
+		.name = l->p99, .what = l->what99, .unit = "us"
+	};
+
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		AUTO(talks) t = devices(b, s, l->n, false);
+		struct load_sum sum = { 0 };
+		double us = registrar_cpu(s, t, TALK_ENROL, l->at_once, &sum);
+
+		add_figure(
+		    &p50, bench_percentile(sum.fresh_us, sum.n_fresh, 50), us);
+		add_figure(
+		    &p99, bench_percentile(sum.fresh_us, sum.n_fresh, 99), us);
+		load_sum_done(&sum);
+	}
+	p99.peak_kb = bench_memory(s->pids[SITE_REGISTRAR], "VmHWM");
+	bench_tell(&p50, stdout);
+	bench_tell(&p99, stdout);
+}
+
+static void
+latency_rows(struct run *b)
+{
+	struct site_want want = { .threads = 2 };
+	bool any = false;
+	struct site s;
+
+	for (size_t i = 0; i < LEVELS; i++)
+		any =
+		    any || wanted(b, levels[i].p50) || wanted(b, levels[i].p99);
+	if (!any)
+		return;
+	site_open(&s, &want);
+	site_start(&s, SITE_REGISTRAR);
+	for (size_t i = 0; i < LEVELS; i++)
+		if (wanted(b, levels[i].p50) || wanted(b, levels[i].p99))
+			latency_level(b, &s, &levels[i]);
+	site_close(&s);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct site s;
-	struct site_want w = { .threads = 1 };
-	size_t n = bench_quick(argc, argv) ? 50 : 500;
+	struct run b = {
+		.argc = argc, .argv = argv, .quick = bench_quick(argc, argv)
+	};
 
-	site_open(&s, &w);
-	site_start(&s, SITE_REGISTRAR);
-	for (int i = 0; i < 5; i++) {
-		char prefix[16];
-		struct load_sum sum, polls;
-		AUTO(talks) t = NULL;
-		double us, pus;
-
-		snprintf(prefix, sizeof(prefix), "R%d", i);
-		t = talks_new(&s, prefix, n);
-		us = talks_run(&s, t, enrol_next, AT_ONCE, &sum);
-		prepare_polls(t);
-		pus = talks_run(&s, t, poll_next, AT_ONCE, &polls);
-		printf("enrol %.0f us cpu, wall %.0f us; poll %.0f wall %.0f\n",
-		    us, sum.us / (double)n, pus, polls.us / (double)n);
-		load_sum_done(&sum);
-		load_sum_done(&polls);
-	}
-	site_close(&s);
+	for (int i = 1; i < argc; i++)
+		b.calls = b.calls || strcmp(argv[i], "--calls") == 0;
+	load_descriptors();
+	accept_rows(&b);
+	bases_row(&b);
+	issue_row(&b);
+	latency_rows(&b);
 	return 0;
 }
