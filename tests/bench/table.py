@@ -43,7 +43,7 @@ def machine():
         "cores": len(os.sched_getaffinity(0)),
         "memory_mb": round(kb / 1024),
         "kernel": os.uname().release,
-        "openssl": said("openssl", "version"),
+        "openssl": said("openssl", "version").split(" (")[0],
         "file_system": df[-1] if df else "",
     }
 
@@ -79,6 +79,8 @@ def number(v):
 
 
 def spread(row):
+    if row["low"] == row["high"]:
+        return ""
     return f"{number(row['low'])}..{number(row['high'])}"
 
 
@@ -121,6 +123,11 @@ COLUMNS = {
 OF_FIGURES = [c for c in COLUMNS if c not in ("target", "")]
 
 
+def filled(rows, columns):
+    """Those of the columns that have something to tell of these rows."""
+    return [c for c in columns if any(COLUMNS[c](row) for row in rows)]
+
+
 def cells(rows, columns):
     return [[COLUMNS[c](row) for c in columns] for row in rows]
 
@@ -157,10 +164,11 @@ def counted(bench):
 
 def tables(bench, draw):
     targets, figures = split(bench["rows"])
-    lines = draw(targets, list(COLUMNS)) if targets else []
+    lines = draw(targets, filled(targets, COLUMNS)) if targets else []
     if targets and figures:
         lines.append("")
-    return lines + (draw(figures, OF_FIGURES) if figures else [])
+    return lines + (draw(figures, filled(figures, OF_FIGURES))
+                    if figures else [])
 
 
 def show(bench):
@@ -189,7 +197,7 @@ def sentence(row):
     if row["against"] is not None:
         out += (f" against {with_unit(row['ceiling'], row)} of "
                 f"{row['against']}, ratio {ratio(row)}")
-    out += f" ({spread(row)} in {len(row['rounds'])} rounds)"
+    out += f" ({spread(row)} in {len(row['rounds'])} rounds)" if spread(row) else ""
     if row["target"] is not None:
         out += f"; target {target(row)}: {met(row)}"
     return out + "."
