@@ -22,7 +22,8 @@ enum takes {
 struct args {
 	struct ask_args ask;
 	const char *program, *state, *site, *issued, *reason;
-	bool not_issued;
+	const char *outcome; /* what became of a case */
+	unsigned outcomes;   /* how often it was said */
 	uint64_t limit;
 	const char *word;
 	unsigned takes;
@@ -36,6 +37,8 @@ enum {
 	OPT_LIMIT,
 	OPT_ISSUED,
 	OPT_NOT_ISSUED,
+	OPT_REVOKED,
+	OPT_NOT_REVOKED,
 	OPT_REASON
 };
 
@@ -69,6 +72,10 @@ static const struct argp_option resolve_options[] = {
 	    "This certificate was issued for it (PEM)", 0 },
 	{ "not-issued", OPT_NOT_ISSUED, NULL, 0,
 	    "None was: it is judged as if it were new", 0 },
+	{ "revoked", OPT_REVOKED, NULL, 0,
+	    "Of a request for revocation: it was done", 0 },
+	{ "not-revoked", OPT_NOT_REVOKED, NULL, 0,
+	    "It was not done: it is judged as if it were new", 0 },
 	{ "reason", OPT_REASON, "TEXT", 0,
 	    "How you know: stands in the audit trail", 0 },
 	OPTIONS_WHERE,
@@ -84,6 +91,18 @@ on_limit(struct args *a, const char *arg, struct argp_state *state)
 		argp_error(state, "--limit: %s", e.msg);
 }
 
+/* As the control socket names it; only what was issued has a file. */
+static void
+on_outcome(struct args *a, int key, const char *file)
+{
+	a->outcomes++;
+	a->issued = file;
+	a->outcome = key == OPT_ISSUED ? "issued"
+	    : key == OPT_NOT_ISSUED    ? "not_issued"
+	    : key == OPT_REVOKED       ? "revoked"
+				       : "not_revoked";
+}
+
 static void
 on_end(const struct args *a, struct argp_state *state)
 {
@@ -91,8 +110,10 @@ on_end(const struct args *a, struct argp_state *state)
 		argp_error(state, "which %s?", a->what);
 	if ((a->takes & TAKES_OUTCOME) == 0)
 		return;
-	if ((a->issued != NULL) == a->not_issued)
-		argp_error(state, "--issued FILE, or --not-issued");
+	if (a->outcomes != 1)
+		argp_error(state,
+		    "one of --issued FILE, --not-issued, --revoked, "
+		    "--not-revoked");
 	if (a->reason == NULL || a->reason[0] == '\0')
 		argp_error(state, "--reason is needed");
 }
@@ -116,10 +137,10 @@ on_option(int key, char *arg, struct argp_state *state)
 		on_limit(a, arg, state);
 		return 0;
 	case OPT_ISSUED:
-		a->issued = arg;
-		return 0;
 	case OPT_NOT_ISSUED:
-		a->not_issued = true;
+	case OPT_REVOKED:
+	case OPT_NOT_REVOKED:
+		on_outcome(a, key, arg);
 		return 0;
 	case OPT_REASON:
 		a->reason = arg;
@@ -422,9 +443,9 @@ resolve_body(const struct args *a, struct err *e)
 
 	if (case_number(a, &id, e) == -1)
 		return NULL;
-	if (a->not_issued)
+	if (a->issued == NULL)
 		return json_pack("{s:I, s:s, s:b}", "case", (json_int_t)id,
-		    "reason", a->reason, "not_issued", 1);
+		    "reason", a->reason, a->outcome, 1);
 	if ((cert = ossl_load_cert(a->issued, e)) == NULL)
 		return NULL;
 	ossl_cert_der(cert, &der);

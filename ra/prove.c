@@ -4,6 +4,7 @@
 #include "common/base/str.h"
 #include "common/pki/certfacts.h"
 #include "ra/clerk_int.h"
+#include "ra/known.h"
 #include "ra/unwrap.h"
 
 #define CERT_MAX 8192
@@ -22,7 +23,7 @@ prove_names(const char *site, const struct cmp_msg *request,
 	if (signer == NULL || cert_subject_serial(signer, p->device, e) == -1 ||
 	    cmp_read_request(request, &r, e) == -1)
 		return -1;
-	spki = spki_digest(X509_get0_pubkey(signer));
+	spki = cert_spki_digest(signer);
 	device = cert_device(signer, cmp_profile(request));
 	p->tx = judge_tx(request, &spki);
 	p->same = same_key(site, &device, &r.tmpl);
@@ -67,6 +68,32 @@ prove_response(const char *site, const struct cmp_msg *request,
 	return rc;
 }
 
+/* What an rr asks for was done.  Its device is the one of the certificate's
+ * case. */
+static int
+prove_revoked(struct ledger *l, const struct cmp_msg *request,
+    struct service_proof *p, struct err *e)
+{
+	X509 *signer = cmp_find_signer(request, NULL, e);
+	struct known k = { .id = 0 };
+	struct cmp_revocation rr;
+	int rc;
+
+	if (signer == NULL || cmp_read_rr(request, &rr, e) == -1 ||
+	    (rc = known_by_ledger(l, signer, &k, e)) == -1)
+		return -1;
+	if (rc == 0)
+		return err_set(e, ERR_TRUST,
+		    "rr: its signer's certificate is none of ours");
+	if (!cmp_names_cert(&rr.cert, signer))
+		return err_set(e, ERR_POLICY,
+		    "rr: RFC 9483 4.2: not the certificate that signed");
+	p->code = BATCH_ANSWERED;
+	p->revoke = k.id;
+	p->revoke_reason = (unsigned)rr.reason;
+	return cert_subject_serial(signer, p->device, e);
+}
+
 /* pkiConf: what the certConf said was taken. */
 static int
 prove_confirmed(
@@ -80,6 +107,21 @@ prove_confirmed(
 	p->confirm =
 	    c.status == CMP_REJECTION ? LEDGER_REJECTED : LEDGER_CONFIRMED;
 	entry_text(p->confirm_reason, sizeof(p->confirm_reason), c.text);
+	return 0;
+}
+
+/* rp: the signer's certificate is revoked, or the request was refused. */
+static int
+prove_revocation(struct ledger *l, const struct cmp_msg *request,
+    const struct cmp_msg *answer, struct service_proof *p, struct err *e)
+{
+	struct cmp_response r = { 0 };
+
+	if (cmp_read_rp(answer, &r, e) == -1)
+		return -1;
+	if (r.status != CMP_REJECTION)
+		return prove_revoked(l, request, p, e);
+	prove_refused(p, &r);
 	return 0;
 }
 
@@ -104,9 +146,17 @@ prove(const struct service *s, const char *site, const struct cmp_msg *request,
 	if (cmp_parse(octets, &answer, e) == -1 ||
 	    prove_ours(s, request, answer, e) == -1)
 		return -1;
-	return cmp_body(answer) == CMP_PKICONF
-	    ? prove_confirmed(request, ret, e)
-	    : prove_response(site, request, answer, ret, e);
+	switch ((int)cmp_body(answer)) {
+	case CMP_PKICONF:
+		return prove_confirmed(request, ret, e);
+	case CMP_RP:
+		return prove_revocation(s->ledger, request, answer, ret, e);
+	case CMP_GENP:
+		ret->code = BATCH_ANSWERED;
+		return 0;
+	default:
+		return prove_response(site, request, answer, ret, e);
+	}
 }
 
 /* Whose it is, for people who look for what became of it. */
@@ -172,20 +222,18 @@ check_certificate(const struct ra *r, X509 *cert, const struct cmp_msg *request,
 	return 0;
 }
 
-int
-prove_certificate(struct service *s, const struct ledger_case *c,
-    const char *certificate, struct service_proof *ret, struct err *e)
+static int
+resolve_issued(struct service *s, const struct ledger_case *c,
+    const struct cmp_msg *request, const char *certificate,
+    struct service_proof *ret, struct err *e)
 {
 	struct answer_terms plainly = { .confirm = false };
 	struct ra *r = s->owner;
-	struct buf der AUTO_BUF = { 0 }, octets AUTO_BUF = { 0 };
-	AUTO(cmp_msg) request = NULL;
+	struct buf der AUTO_BUF = { 0 };
 	AUTO(X509) cert = NULL;
 
 	if (base64_decode(certificate, CERT_MAX, &der, e) == -1 ||
 	    (cert = ossl_cert_parse(buf_bytes(&der), e)) == NULL ||
-	    ledger_part(s->ledger, c->id, LEDGER_OCTETS, &octets, e) != 1 ||
-	    unwrap_stored(buf_bytes(&octets), &request, e) == -1 ||
 	    prove_names(c->site, request, ret, e) == -1 ||
 	    check_certificate(r, cert, request, ret->device, e) == -1)
 		return -1;
@@ -195,4 +243,31 @@ prove_certificate(struct service *s, const struct ledger_case *c,
 		return -1;
 	prove_issued(ret, cert);
 	return 0;
+}
+
+int
+prove_outcome(struct service *s, const struct ledger_case *c,
+    enum service_outcome is, const char *certificate, struct service_proof *ret,
+    struct err *e)
+{
+	bool revocation = is == SERVICE_REVOKED || is == SERVICE_NOT_REVOKED;
+	struct buf octets AUTO_BUF = { 0 };
+	struct ra *r = s->owner;
+	AUTO(cmp_msg) m = NULL;
+
+	if (ledger_part(s->ledger, c->id, LEDGER_OCTETS, &octets, e) != 1 ||
+	    unwrap_stored(buf_bytes(&octets), &m, e) == -1)
+		return -1;
+	if ((cmp_body(m) == CMP_RR) != revocation)
+		return err_set(e, ERR_POLICY, "case %llu asks %s",
+		    (unsigned long long)c->id,
+		    revocation ? "for no revocation"
+			       : "for a revocation: was it revoked or not?");
+	if (is == SERVICE_ISSUED)
+		return resolve_issued(s, c, m, certificate, ret, e);
+	if (is != SERVICE_REVOKED)
+		return 0;
+	return prove_revoked(s->ledger, m, ret, e) == -1
+	    ? -1
+	    : answer_revoked(&r->answers, m, &ret->answer, e);
 }

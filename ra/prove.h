@@ -9,10 +9,11 @@
  * under our present key. */
 void prove_answer(struct service *s, const struct entry_header *h,
     struct bytes device, struct bytes answer, struct service_proof *ret);
-/* service_trade.resolve: our CA's signature, the key that was asked for, the
- * device's serialNumber; certificate is the base64 of its DER. */
-int prove_certificate(struct service *s, const struct ledger_case *c,
-    const char *certificate, struct service_proof *ret,
+/* service_trade.resolve.  Issued: our CA's signature, the key that was asked
+ * for, the device's serialNumber.  Revoked: the signer's certificate, which is
+ * in the ledger, is revoked for the reason that the rr gives. */
+int prove_outcome(struct service *s, const struct ledger_case *c,
+    enum service_outcome is, const char *certificate, struct service_proof *ret,
     struct err *e) WARN_UNUSED;
 
 #endif

@@ -141,6 +141,14 @@ on_reopened(struct service *s, uint64_t id)
 }
 
 static void
+on_revoked(struct service *s)
+{
+	struct ra *r = s->owner;
+
+	crlmaker_wake(r->crlmaker);
+}
+
+static void
 on_standing(struct service *s, const char *site)
 {
 	struct ra *r = s->owner;
@@ -226,7 +234,8 @@ static const struct service_trade trade = {
 	.reopened = on_reopened,
 	.standing = on_standing,
 	.prove = prove_answer,
-	.resolve = prove_certificate,
+	.resolve = prove_outcome,
+	.revoked = on_revoked,
 	.reload = on_reload,
 	.status = on_status,
 	.routes = routes,

@@ -97,8 +97,19 @@ control_case(struct service *s, struct https_req *q, const char *rest)
 
 /* ---- POST /v1/resolve -------------------------------------------------- */
 
+/* The words of the body, and of the log. */
+static const struct {
+	const char *key, *text;
+} outcomes[SERVICE_OUTCOME__MAX] = {
+	[SERVICE_ISSUED] = { "issued", "issued" },
+	[SERVICE_NOT_ISSUED] = { "not_issued", "not issued" },
+	[SERVICE_REVOKED] = { "revoked", "revoked" },
+	[SERVICE_NOT_REVOKED] = { "not_revoked", "not revoked" },
+};
+
 struct resolve {
 	struct service *service;
+	enum service_outcome outcome;
 	struct https_req *q;
 	char who[32], why[LEDGER_REASON_MAX];
 	struct service_proof proof;
@@ -117,7 +128,7 @@ resolved(void *arg, const struct err *failed)
 {
 	struct ledger_resolve *x = arg;
 	struct resolve *r = x->user;
-	bool issued = x->proof.code != 0;
+	bool done = x->proof.code != 0;
 	struct err e = ERR_INIT;
 
 	if (failed == NULL && !x->changed)
@@ -130,16 +141,41 @@ resolved(void *arg, const struct err *failed)
 	}
 	log_event(LOG_WARN, "case.resolved", "case", "%llu",
 	    (unsigned long long)x->id, "site", "%s", x->site, "what", "%s",
-	    issued ? "issued" : "not issued", "certificate", "%s",
-	    r->proof.serial, "who", "%s", r->who, "reason", "%s", r->why, NULL);
-	if (issued)
+	    outcomes[r->outcome].text, "certificate", "%s", r->proof.serial,
+	    "who", "%s", r->who, "reason", "%s", r->why, NULL);
+	if (done)
 		pulls_wake(r->service->pulls, x->site);
 	else
 		r->service->trade->reopened(r->service, x->id);
+	if (x->proof.revoke != 0)
+		r->service->trade->revoked(r->service);
 	control_json(r->q, 200,
 	    json_pack("{s:I, s:s}", "case", (json_int_t)x->id, "state",
-		ledger_state_name(issued ? LEDGER_DONE : LEDGER_OPEN)));
+		ledger_state_name(done ? LEDGER_DONE : LEDGER_OPEN)));
 	resolve_free(r);
+}
+
+/* Which one word the body has; of "issued" its text. */
+static int
+read_outcome(const json_t *in, enum service_outcome *ret,
+    const char **ret_certificate, struct err *e)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SERVICE_OUTCOME__MAX; i++) {
+		const json_t *v = json_object_get(in, outcomes[i].key);
+
+		if (i == SERVICE_ISSUED ? !json_is_string(v) : !json_is_true(v))
+			continue;
+		*ret = (enum service_outcome)i;
+		*ret_certificate = json_string_value(v);
+		n++;
+	}
+	return n == 1 ? 0
+		      : err_set(e, ERR_INPUT,
+			    "wanted: {\"case\": N, \"reason\": TEXT} with one "
+			    "of \"issued\": BASE64, \"not_issued\", "
+			    "\"revoked\", \"not_revoked\": true");
 }
 
 /* What stands in the body, checked against the case. */
@@ -147,29 +183,31 @@ static int
 resolve_read(struct resolve *r, json_t *in, struct err *e)
 {
 	struct service *s = r->service;
-	const char *issued = NULL, *why;
-	int not_issued = 0, rc;
+	const char *certificate = NULL, *why;
 	json_int_t id;
 	struct ledger_case c;
+	int rc;
 
-	if (json_unpack(in, "{s:I, s:s, s?s, s?b}", "case", &id, "reason", &why,
-		"issued", &issued, "not_issued", &not_issued) == -1 ||
-	    id < 1 || (issued != NULL) == (not_issued != 0))
-		return err_set(e, ERR_INPUT,
-		    "wanted: {\"case\": N, \"reason\": TEXT} with "
-		    "\"issued\": BASE64 or \"not_issued\": true");
+	if (read_outcome(in, &r->outcome, &certificate, e) == -1)
+		return -1;
+	if (json_unpack(in, "{s:I, s:s}", "case", &id, "reason", &why) == -1 ||
+	    id < 1)
+		return err_set(
+		    e, ERR_INPUT, "wanted: \"case\": N, \"reason\": TEXT");
 	entry_text(r->why, sizeof(r->why), why);
 	r->x.id = (uint64_t)id;
+	r->x.revocation =
+	    r->outcome == SERVICE_REVOKED || r->outcome == SERVICE_NOT_REVOKED;
 	if ((rc = ledger_get(s->ledger, r->x.id, &c, e)) == -1)
 		return -1;
 	if (rc == 0 || c.state != LEDGER_UNKNOWN)
 		return err_set(e, ERR_POLICY, "case %llu is not unknown",
 		    (unsigned long long)r->x.id);
-	if (issued == NULL)
-		return 0;
 	if (s->trade->resolve == NULL)
-		return err_set(e, ERR_POLICY, "nothing is issued here");
-	return s->trade->resolve(s, &c, issued, &r->proof, e);
+		return r->outcome == SERVICE_NOT_ISSUED
+		    ? 0
+		    : err_set(e, ERR_POLICY, "nothing is issued here");
+	return s->trade->resolve(s, &c, r->outcome, certificate, &r->proof, e);
 }
 
 void

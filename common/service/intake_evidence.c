@@ -53,6 +53,8 @@ evidence_noted(void *arg, const struct err *failed)
 	}
 	if (failed == NULL || x->is == LEDGER_NOT_ASKED)
 		evidence_log(v);
+	if (failed == NULL && x->is == LEDGER_LEARNT && x->proof.revoke != 0)
+		v->service->trade->revoked(v->service);
 	if (failed != NULL)
 		intake_nack(
 		    v->req, v->tag, "evidence.refused", LOG_ERROR, failed);

@@ -390,6 +390,10 @@ struct ledger_proof {
 	/* What a certConf said of the header's parent. */
 	enum ledger_confirm confirm;
 	const char *confirm_reason;
+	/* An rr: the case whose certificate is revoked, now if it was not
+	 * before; 0: none. */
+	uint64_t revoke;
+	unsigned revoke_reason; /* CRLReason */
 };
 
 /*
@@ -424,6 +428,7 @@ void ledger_evidence(struct ledger *l, struct ledger_evidence *x,
 struct ledger_resolve {
 	uint64_t id;
 	struct ledger_proof proof; /* code 0: it was not issued */
+	bool revocation;	   /* it is an rr: the audit trail says so */
 	const char *who, *why;
 	/* out */
 	bool changed; /* false: it is not unknown */

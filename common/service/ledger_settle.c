@@ -310,7 +310,10 @@ prove_case(struct store_txn *t, struct ledger_case *c,
 	    part_put(t, c->id, LEDGER_ANSWER, p->answer, e) == -1 ||
 	    part_put(t, c->id, LEDGER_CERT, p->cert, e) == -1 ||
 	    serial_put(t, c->serial, c->id, e) == -1 ||
-	    prove_names(t, c->id, p, e) == -1)
+	    prove_names(t, c->id, p, e) == -1 ||
+	    (p->revoke != 0 &&
+		revoke_case(
+		    t, p->revoke, p->revoke_reason, "device", "rr", e) == -1))
 		return -1;
 	return case_closed(t, c->id, e) == -1 ? -1 : settle_withdrawn(t, c, e);
 }
@@ -332,7 +335,10 @@ static int
 job_resolve(struct store_txn *t, void *arg, struct err *e)
 {
 	struct ledger_resolve *x = arg;
-	bool issued = x->proof.code != 0;
+	static const char *const events[2][2] = { { "resolved-not-issued",
+						      "resolved-issued" },
+		{ "resolved-not-revoked", "resolved-revoked" } };
+	bool done = x->proof.code != 0;
 	struct ledger_case c;
 
 	if (case_must(t, x->id, &c, e) == -1)
@@ -341,10 +347,9 @@ job_resolve(struct store_txn *t, void *arg, struct err *e)
 	x->changed = c.state == LEDGER_UNKNOWN;
 	if (!x->changed)
 		return 0;
-	if (note(t, c.id, issued ? "resolved-issued" : "resolved-not-issued",
-		x->who, x->why, e) == -1)
+	if (note(t, c.id, events[x->revocation][done], x->who, x->why, e) == -1)
 		return -1;
-	if (!issued)
+	if (!done)
 		return reopen_case(t, &c, e);
 	if (prove_case(t, &c, &x->proof, e) == -1)
 		return -1;

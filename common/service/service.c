@@ -43,6 +43,8 @@ service_proof_get(const struct service_proof *p)
 		.same = p->same,
 		.confirm = p->confirm,
 		.confirm_reason = p->confirm_reason,
+		.revoke = p->revoke,
+		.revoke_reason = p->revoke_reason,
 	};
 }
 

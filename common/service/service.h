@@ -39,6 +39,17 @@ struct service_proof {
 	struct digest tx, same;
 	enum ledger_confirm confirm;
 	char confirm_reason[LEDGER_REASON_MAX];
+	uint64_t revoke;
+	unsigned revoke_reason;
+};
+
+/* What somebody says that became of an unknown case. */
+enum service_outcome {
+	SERVICE_ISSUED,
+	SERVICE_NOT_ISSUED,
+	SERVICE_REVOKED, /* of a request for revocation */
+	SERVICE_NOT_REVOKED,
+	SERVICE_OUTCOME__MAX
 };
 void service_proof_done(struct service_proof *p);
 #define AUTO_PROOF __attribute__((cleanup(service_proof_done)))
@@ -76,12 +87,15 @@ struct service_trade {
 	    struct bytes device, struct bytes answer,
 	    struct service_proof *ret);
 	/*
-	 * The certificate (base64 of its DER) that somebody says was issued for
-	 * an unknown case: checked and made the answer.  -1 with the reason.  NULL: there are
-	 * none.
+	 * What somebody says became of an unknown case: checked, and if it was
+	 * done, made the answer.  certificate: base64 of the DER of what was
+	 * issued.  -1 with the reason.  NULL: nothing is issued here.
 	 */
 	int (*resolve)(struct service *s, const struct ledger_case *c,
-	    const char *certificate, struct service_proof *ret, struct err *e);
+	    enum service_outcome is, const char *certificate,
+	    struct service_proof *ret, struct err *e);
+	/* Certificates were revoked by what somebody proved.  NULL: never. */
+	void (*revoked)(struct service *s);
 	/* SIGHUP, after the sites were forgotten. */
 	void (*reload)(struct service *s);
 	/* Its own words for /v1/status. */

@@ -402,6 +402,14 @@ test_resolved_as_issued(void **state)
 	lab_ca_free(&namesake);
 	json_decref(post("/v1/resolve",
 	    json_pack("{s:i, s:s}", "case", 2, "reason", "?"), 400));
+	json_decref(post("/v1/resolve",
+	    json_pack("{s:i, s:s, s:b, s:b}", "case", 2, "reason", "?",
+		"not_issued", 1, "revoked", 1),
+	    400));
+	json_decref(post("/v1/resolve",
+	    json_pack(
+		"{s:i, s:s, s:b}", "case", 2, "reason", "?", "revoked", 1),
+	    403));
 	expect_case(2, "state", "unknown");
 
 	json_decref(post("/v1/resolve", resolve_body(cert), 200));
