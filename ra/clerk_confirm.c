@@ -39,7 +39,7 @@ origin_find(struct work *w, uint64_t *ret, struct err *e)
 		return rc;
 	if ((signer = cmp_find_signer(w->m, NULL, &no)) == NULL)
 		return 0;
-	spki = spki_digest(X509_get0_pubkey(signer));
+	spki = cert_spki_digest(signer);
 	tx = judge_tx(w->m, &spki);
 	return ledger_find_tx(l, &tx, ret, e);
 }

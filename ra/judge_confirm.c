@@ -15,8 +15,8 @@ judge_confirm(const struct entry_header *h, const struct cmp_msg *m,
 	if (first == NULL || cmp_check_header(m, e) == -1 ||
 	    (ret->signer = cmp_find_signer(m, first, e)) == NULL)
 		return -1;
-	spki = spki_digest(X509_get0_pubkey(first));
-	ret->spki = spki_digest(X509_get0_pubkey(ret->signer));
+	spki = cert_spki_digest(first);
+	ret->spki = cert_spki_digest(ret->signer);
 	if (!digest_eq(&spki, &ret->spki))
 		return err_fail(e, ERR_TRUST, CMP_NOT_AUTHORIZED,
 		    "certConf: RFC 9483 4.1.1: not signed by who asked");

@@ -139,7 +139,7 @@ judge_identity(const struct judge *j, const struct cmp_msg *m,
 {
 	if (cmp_verify(m, v->signer, e) == -1)
 		return -1;
-	v->spki = spki_digest(X509_get0_pubkey(v->signer));
+	v->spki = cert_spki_digest(v->signer);
 	v->device = cert_device(v->signer, cmp_profile(m));
 	if (cert_subject_serial(v->signer, v->serial, e) == -1) {
 		e->fail = CMP_NOT_AUTHORIZED;

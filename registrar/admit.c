@@ -179,7 +179,7 @@ admit_facts(struct admit *a)
 		{ "ldevid.issuer", "ldevid.serial", "ldevid.subject-serial" },
 	};
 	char text[FACT_VALUE_MAX], hex[2 * DIGEST_LEN + 1];
-	struct digest spki = spki_digest(X509_get0_pubkey(a->signer));
+	struct digest spki = cert_spki_digest(a->signer);
 	struct facts *f = &a->facts;
 
 	facts_set(f, names[a->ldevid][0], FACT_REGISTRAR,

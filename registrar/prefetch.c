@@ -155,7 +155,7 @@ static void
 prefetch_accept(struct prefetch *p)
 {
 	struct outbox_accept *a = &p->accept;
-	struct digest spki = spki_digest(X509_get0_pubkey(p->r->signer->cert));
+	struct digest spki = cert_spki_digest(p->r->signer->cert);
 	uint8_t tid[16];
 
 	random_bytes(tid, sizeof(tid));

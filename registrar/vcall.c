@@ -3,6 +3,7 @@
 #include <string.h>
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/pki/cert_memo.h"
 #include "common/pki/certfacts.h"
 #include "common/pki/voucher.h"
 #include "registrar/admit.h"
@@ -369,7 +370,7 @@ vcall_store(struct vcall *c, struct err *e)
 static struct digest
 vcall_row(const struct vcall *c)
 {
-	struct digest spki = spki_digest(X509_get0_pubkey(c->admit.signer));
+	struct digest spki = cert_spki_digest(c->admit.signer);
 	struct digest whole =
 	    digest_of(https_body(c->q).p, https_body(c->q).len);
 	struct bytes tid = c->request.nonce[0] != '\0'
@@ -480,6 +481,7 @@ vcall_start(struct front *f, struct https_req *q)
 	c->f = f;
 	c->r = f->r;
 	c->q = q;
+	cert_memo_keep(https_peer_cert(q), https_peer_chain(q));
 	if (!vcall_accepts(q)) {
 		err_set(&e, ERR_INPUT,
 		    "RFC 8995 5.3: only " VCALL_TYPE " is made here");

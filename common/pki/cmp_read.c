@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/str.h"
+#include "common/pki/cert_memo.h"
 
 #define HEADER_MAX     LIMIT_CMP_HEADER
 #define INFO_MAX       LIMIT_CMP_INFO	    /* elements of generalInfo */
@@ -309,7 +310,7 @@ STACK_OF(X509) * cmp_certs(struct bytes der, const char *what, struct err *e)
 		return NULL;
 	}
 	while (der_peek(&d) != 0) {
-		x = ossl_cert_parse(der_whole(&d, der_peek(&d)), e);
+		x = cert_memo_parse(der_whole(&d, der_peek(&d)), e);
 		if (x == NULL) {
 			err_prefix(e, "cmp: %s", what);
 			return NULL;

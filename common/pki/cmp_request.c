@@ -145,7 +145,6 @@ read_key(struct bytes spki, struct err *e)
 {
 	AUTO(EVP_PKEY) key = NULL;
 	struct buf der AUTO_BUF = { 0 };
-	const uint8_t *p;
 
 	if (spki.len > SPKI_MAX) {
 		err_fail(e, ERR_INPUT, CMP_BAD_ALG,
@@ -155,9 +154,7 @@ read_key(struct bytes spki, struct err *e)
 	}
 	/* [6] IMPLICIT took the place of the SEQUENCE's own tag. */
 	der_add(&der, DER_SEQ, spki);
-	p = der.data;
-	key = d2i_PUBKEY(NULL, &p, (long)der.len);
-	if (key == NULL || p != der.data + der.len) {
+	if ((key = ossl_spki_parse(buf_bytes(&der))) == NULL) {
 		cmp_fail_ossl(e, ERR_INPUT, CMP_BAD_ALG,
 		    "cmp: public key not understood");
 		return NULL;
@@ -229,7 +226,7 @@ cmp_read_request(
 	    read_controls(a.controls, &r, e) == -1)
 		return -1;
 	if (cmp_check_alg(a.alg, e) == -1) {
-		if (e != NULL)
+		if (e != NULL && e->fail != CMP_BAD_ALG)
 			e->fail = CMP_BAD_POP;
 		return err_prefix(e, "proof of possession");
 	}

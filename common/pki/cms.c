@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
+#include "common/pki/cert_memo.h"
 #include "common/pki/cmp_der.h"
 
 #define DER_SET 0x31
@@ -337,6 +338,35 @@ cms_sign(int type, struct bytes content, const struct signer *s,
 
 /* ---- opening ------------------------------------------------------------ */
 
+/* The certificates, as the contents of their SET; what is left is `ret`. */
+static bool
+cut_certs(struct bytes der, struct bytes *ret_certs, struct buf *ret)
+{
+	struct der top = der_open(der), info = der_enter(&top, DER_SEQ);
+	struct bytes oid = der_whole(&info, DER_OID), before, after;
+	struct der box = der_enter(&info, DER_CTX(0));
+	struct der data = der_enter(&box, DER_SEQ);
+	size_t inner, outer = ret->len;
+
+	before.p = data.rest.p;
+	der_whole(&data, DER_INTEGER);
+	der_whole(&data, DER_SET);
+	der_whole(&data, DER_SEQ);
+	before.len = (size_t)(data.rest.p - before.p);
+	*ret_certs = der_value(&data, DER_CTX(0));
+	after = data.rest;
+	if (data.bad || !der_end(&box) || !der_end(&info) || !der_end(&top))
+		return false;
+	buf_add(ret, oid.p, oid.len);
+	inner = ret->len;
+	buf_add(ret, before.p, before.len);
+	buf_add(ret, after.p, after.len);
+	der_close(ret, inner, DER_SEQ);
+	der_close(ret, inner, DER_CTX(0));
+	der_close(ret, outer, DER_SEQ);
+	return true;
+}
+
 static CMS_ContentInfo *
 parse(struct bytes der, struct err *e)
 {
@@ -365,6 +395,51 @@ parse(struct bytes der, struct err *e)
 		return NULL;
 	}
 	return STEAL(cms);
+}
+
+/* Certificates alone, at most as many as we take; NULL for all else. */
+static STACK_OF(X509) * parse_certs(struct bytes set)
+{
+	AUTO(X509S) certs = sk_X509_new_reserve(NULL, CMS_CERTS_MAX);
+	struct der d = der_open(set);
+	X509 *x;
+
+	if (certs == NULL)
+		err_die("out of memory");
+	if (der_count(d) == 0 || der_count(d) > CMS_CERTS_MAX)
+		return NULL;
+	while (der_peek(&d) == DER_SEQ) {
+		if ((x = cert_memo_parse(der_whole(&d, DER_SEQ), NULL)) == NULL)
+			return NULL;
+		/* Cannot fail: the place is reserved. */
+		sk_X509_push(certs, x);
+	}
+	return der_end(&d) ? STEAL(certs) : NULL;
+}
+
+/*
+ * The certificates apart, since those that a device also showed to TLS need not
+ * be decoded again.  False, and nothing is complained of, if it is not as plain
+ * as that; then OpenSSL reads the whole.
+ */
+static bool
+parse_apart(
+    struct bytes der, CMS_ContentInfo **ret, STACK_OF(X509) * *ret_certs)
+{
+	struct buf rest AUTO_BUF = { 0 };
+	AUTO(CMS_ContentInfo) cms = NULL;
+	AUTO(X509S) certs = NULL;
+	struct bytes set;
+
+	if (der.len > CMS_OCTETS_MAX || !cut_certs(der, &set, &rest) ||
+	    (certs = parse_certs(set)) == NULL ||
+	    (cms = parse(buf_bytes(&rest), NULL)) == NULL) {
+		ERR_clear_error();
+		return false;
+	}
+	*ret = STEAL(cms);
+	*ret_certs = STEAL(certs);
+	return true;
 }
 
 /* The one SignerInfo; borrowed. */
@@ -574,10 +649,12 @@ cms_open(
 
 	/* Known from here on, so that its number is found below. */
 	nid_json_voucher();
-	if ((cms = parse(der, e)) == NULL ||
-	    (si = only_signer(cms, e)) == NULL ||
-	    read_content(cms, &c.content, e) == -1 ||
-	    read_certs(cms, &c.certs, e) == -1)
+	if (!parse_apart(der, &cms, &c.certs) &&
+	    ((cms = parse(der, e)) == NULL ||
+		read_certs(cms, &c.certs, e) == -1))
+		return -1;
+	if ((si = only_signer(cms, e)) == NULL ||
+	    read_content(cms, &c.content, e) == -1)
 		return -1;
 	type = CMS_get0_eContentType(cms);
 	c.type = OBJ_obj2nid(type);

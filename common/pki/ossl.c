@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
@@ -283,6 +284,48 @@ ossl_cert_parse(struct bytes der, struct err *e)
 		return NULL;
 	}
 	return STEAL(x);
+}
+
+/* What stands before the point of a key on P-256 that is not compressed, in a
+ * SubjectPublicKeyInfo (RFC 5480 2). */
+static const uint8_t p256_head[] = { 0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a,
+	0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+	0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04 };
+
+/* A point that is not on the curve is refused here as well. */
+static EVP_PKEY *
+p256_from_point(struct bytes point)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	char group[] = SN_X9_62_prime256v1;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_utf8_string(
+		    OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group) - 1),
+		OSSL_PARAM_octet_string(
+		    OSSL_PKEY_PARAM_PUB_KEY, (void *)point.p, point.len),
+		OSSL_PARAM_END,
+	};
+	EVP_PKEY *key = NULL;
+
+	if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+EVP_PKEY *
+ossl_spki_parse(struct bytes der)
+{
+	AUTO(EVP_PKEY) key = NULL;
+	const size_t n = sizeof(p256_head) - 1; /* 04 begins the point */
+	const unsigned char *p = der.p;
+
+	/* OpenSSL's own way asks every decoder that it has. */
+	if (der.len == n + 65 && memcmp(der.p, p256_head, n + 1) == 0)
+		return p256_from_point(bytes_of(der.p + n, 65));
+	key = d2i_PUBKEY(NULL, &p, (long)der.len);
+	return key != NULL && p == der.p + der.len ? STEAL(key) : NULL;
 }
 
 static BIO *

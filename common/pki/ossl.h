@@ -48,6 +48,9 @@ void ossl_name_der(const X509_NAME *n, struct buf *out);
 void ossl_spki_der(EVP_PKEY *k, struct buf *out);
 /* One DER certificate and nothing behind it. */
 X509 *ossl_cert_parse(struct bytes der, struct err *e) WARN_UNUSED;
+/* A SubjectPublicKeyInfo and nothing behind it; NULL if it is none, or of a
+ * kind that OpenSSL does not know, its complaint in the queue. */
+EVP_PKEY *ossl_spki_parse(struct bytes der) WARN_UNUSED;
 
 /* PEM text appended. */
 void ossl_cert_pem(X509 *x, struct buf *out);

@@ -163,6 +163,20 @@ spki_digest(EVP_PKEY *k)
 	return digest_of(der.data, der.len);
 }
 
+struct digest
+cert_spki_digest(X509 *x)
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+	struct digest ret;
+
+	if (len <= 0)
+		err_die("DER cannot be written");
+	ret = digest_of(der, (size_t)len);
+	OPENSSL_free(der);
+	return ret;
+}
+
 static int
 rsa_check(EVP_PKEY *k, struct err *e)
 {

@@ -44,6 +44,8 @@ int sign_octets(EVP_PKEY *key, struct bytes tbs, const char *what,
 const EVP_MD *sign_md(EVP_PKEY *key);
 struct digest cert_digest(X509 *x);
 struct digest spki_digest(EVP_PKEY *k); /* SHA-256 of the SPKI's DER */
+/* The same of a certificate's, as it stands there: costs no encoding. */
+struct digest cert_spki_digest(X509 *x);
 /* Keys we accept from anybody, checked before anything expensive: P-256,
  * P-384, P-521, RSA 2048 to 4096, Ed25519, Ed448.  ERR_INPUT otherwise, with
  * failInfo badAlg. */

@@ -136,7 +136,7 @@ static void
 request_submit(struct registrar *r, struct request *q)
 {
 	struct outbox_accept *a = &q->accept;
-	struct digest spki = spki_digest(X509_get0_pubkey(q->admit.signer));
+	struct digest spki = cert_spki_digest(q->admit.signer);
 
 	a->kind = ENTRY_CMP;
 	a->row = entry_row(ENTRY_CMP, &spki, cmp_transaction_id(q->m), 0);
