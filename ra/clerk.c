@@ -229,7 +229,8 @@ work_judge(struct work *w, const struct stamp *now)
 	struct ra *r = w->clerk->ra;
 	struct judge j = { r->vendors, r->lists.denied, &r->plain,
 		work_earliest(w), &r->conf.profiles, r->service.domain,
-		known_by_ledger, r->service.ledger, r->lists.revoked };
+		known_by_ledger, r->service.ledger, r->lists.revoked,
+		known_issued };
 	struct err e = ERR_INIT;
 
 	if (judge_request(&j, &w->h, w->m, now, &w->v, &e) == 0) {

@@ -102,17 +102,34 @@ judge_certificate(const struct judge *j, const struct cmp_msg *m,
 
 /* ---- revocations ------------------------------------------------------- */
 
-/* RFC 9483 4.2: signed with the certificate that is to be revoked. */
+/* RFC 9483 4.2: signed with the certificate that is to be revoked.  RFC 9810
+ * 5.2.3 has a word each for one that nobody has, and for somebody else's. */
 static int
-judge_revocation(const struct cmp_msg *m, struct verdict *v, struct err *e)
+judge_named(const struct judge *j, const struct cmp_revocation *r,
+    const struct verdict *v, struct err *e)
+{
+	int rc;
+
+	if (cmp_names_cert(&r->cert, v->signer))
+		return 0;
+	rc = j->issued != NULL ? j->issued(j->arg, &r->cert, e) : 0;
+	if (rc == -1)
+		return -1;
+	return rc == 1
+	    ? err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED,
+		  "rr: RFC 9483 4.2: not the certificate that signed")
+	    : err_fail(e, ERR_POLICY, CMP_BAD_CERT_ID,
+		  "rr: there is no such certificate");
+}
+
+static int
+judge_revocation(const struct judge *j, const struct cmp_msg *m,
+    struct verdict *v, struct err *e)
 {
 	struct cmp_revocation r;
 
-	if (cmp_read_rr(m, &r, e) == -1)
+	if (cmp_read_rr(m, &r, e) == -1 || judge_named(j, &r, v, e) == -1)
 		return -1;
-	if (!cmp_names_cert(&r.cert, v->signer))
-		return err_fail(e, ERR_POLICY, CMP_BAD_CERT_ID,
-		    "rr: RFC 9483 4.2: not the certificate that signed");
 	if (r.reason == 8)
 		return err_fail(e, ERR_POLICY, CMP_BAD_REQUEST,
 		    "rr: removeFromCRL: what is revoked stays so");
@@ -138,7 +155,7 @@ judge_body(const struct judge *j, const struct cmp_msg *m,
 {
 	switch ((int)cmp_body(m)) {
 	case CMP_RR:
-		return judge_revocation(m, v, e);
+		return judge_revocation(j, m, v, e);
 	case CMP_GENM:
 		return cmp_read_info(m, &v->info, e);
 	default:

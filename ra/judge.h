@@ -24,6 +24,10 @@ struct known {
 typedef int (*judge_known)(
     void *arg, X509 *x, struct known *ret, struct err *e);
 
+/* 1 if the domain issued a certificate of this name, 0, -1. */
+typedef int (*judge_issued)(
+    void *arg, const struct cmp_cert_id *id, struct err *e);
+
 /* What judging rests on; all borrowed. */
 struct judge {
 	const struct trust *vendors;
@@ -32,11 +36,12 @@ struct judge {
 	/* Nothing judged was received before; seconds since 1970. */
 	uint64_t earliest;
 	const struct conf_list *profiles; /* struct profile; NULL: none */
-	/* Of those who have a certificate of ours; both NULL: nobody has. */
+	/* Of those who have a certificate of ours; all NULL: nobody has. */
 	const struct trust *domain;
 	judge_known known;
 	void *arg;
 	const struct revocation *revoked; /* by makers; NULL: nothing is */
+	judge_issued issued;		  /* with the same arg */
 };
 
 /* Empty it with {0}; fields are filled as far as judging came. */

@@ -1,6 +1,7 @@
 #include "ra/known.h"
 
 #include "common/base/cbor.h"
+#include "common/base/str.h"
 #include "common/service/ledger_certs.h"
 
 /* 1 if the case has this very certificate. */
@@ -67,4 +68,38 @@ known_by_ledger(void *arg, X509 *x, struct known *ret, struct err *e)
 	k.why = k.revoked ? why_fallen(l, &c) : "";
 	*ret = k;
 	return 1;
+}
+
+/* INTEGER's contents are signed: a serial number may have a zero in front. */
+static void
+serial_text(const struct cmp_cert_id *id, char ret[LEDGER_SERIAL_MAX])
+{
+	struct bytes b = id->serial;
+
+	if (b.len > 1 && b.p[0] == 0)
+		b = bytes_of(b.p + 1, b.len - 1);
+	if (b.len > (LEDGER_SERIAL_MAX - 1) / 2)
+		b.len = 0; /* none of ours is so long */
+	hex_format(ret, b.p, b.len);
+}
+
+int
+known_issued(void *arg, const struct cmp_cert_id *id, struct err *e)
+{
+	struct ledger *l = arg;
+	struct buf der AUTO_BUF = { 0 };
+	char serial[LEDGER_SERIAL_MAX];
+	AUTO(X509) x = NULL;
+	uint64_t found;
+	int rc;
+
+	serial_text(id, serial);
+	rc = ledger_find_serial(l, serial, &found, e);
+	if (rc == 1)
+		rc = ledger_part(l, found, LEDGER_CERT, &der, e);
+	if (rc != 1)
+		return rc;
+	if ((x = ossl_cert_parse(buf_bytes(&der), e)) == NULL)
+		return -1;
+	return cmp_names_cert(id, x);
 }

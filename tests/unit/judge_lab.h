@@ -29,7 +29,7 @@ static const struct conf_list profiles = { named, NELEMS(named) };
 
 /* What the ledger would say of any certificate of the domain. */
 static struct {
-	bool known, revoked;
+	bool known, revoked, issued; /* issued: whatever rr names */
 	const char *profile;
 } says;
 
@@ -50,11 +50,18 @@ known(void *arg, X509 *x, struct known *ret, struct err *e)
 	return 1;
 }
 
+static inline int
+issued(void *arg, const struct cmp_cert_id *id, struct err *e)
+{
+	(void)arg, (void)id, (void)e;
+	return says.issued;
+}
+
 static inline struct judge
 judge_of(uint64_t earliest)
 {
 	return (struct judge){ lab->vendors, NULL, &plain, earliest, &profiles,
-		lab->domain, known, NULL };
+		lab->domain, known, NULL, NULL, issued };
 }
 
 static inline int

@@ -22,7 +22,7 @@ configure(const char *ca_key)
 	    "link: {key: %s/link-ra.key, certificate: %s/link-ra.crt, "
 	    "ca: %s/link-ca.crt}\n"
 	    "vendors: [{name: acme, anchor: %s/vendor.crt}]\n"
-	    "profiles: [{name: other}]\n",
+	    "profiles: [{name: other}, {name: two, max-live: 2}]\n",
 	    d, d, d, d);
 	buf_printf(&y,
 	    "store: {directory: %s/store, seal: %s/seal.key, map-size: 8MiB}\n"

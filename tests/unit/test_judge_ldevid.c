@@ -172,14 +172,15 @@ test_revocations(void **state)
 {
 	static const struct {
 		const char *what;
-		bool other, revoked;
+		bool other, issued, revoked;
 		int reason, rc;
 		uint32_t fail;
 	} cases[] = {
-		{ "its own", false, false, 1, 0, 0 },
-		{ "another's", true, false, 1, -1, CMP_BAD_CERT_ID },
-		{ "revived", false, false, 8, -1, CMP_BAD_REQUEST },
-		{ "twice", false, true, 1, -1, CMP_CERT_REVOKED },
+		{ "its own", false, true, false, 1, 0, 0 },
+		{ "another's", true, true, false, 1, -1, CMP_NOT_AUTHORIZED },
+		{ "nobody's", true, false, false, 1, -1, CMP_BAD_CERT_ID },
+		{ "revived", false, true, false, 8, -1, CMP_BAD_REQUEST },
+		{ "twice", false, true, true, 1, -1, CMP_CERT_REVOKED },
 	};
 
 	(void)state;
@@ -191,6 +192,7 @@ test_revocations(void **state)
 		struct err e = ERR_INIT;
 
 		says.revoked = cases[i].revoked;
+		says.issued = cases[i].issued;
 		cmp_body_rr(cases[i].other ? other->cert : s->cert,
 		    cases[i].reason, &body);
 		if (judge_body(s, NULL, buf_bytes(&body), &v, &e) !=

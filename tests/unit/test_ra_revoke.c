@@ -1,190 +1,8 @@
 /* A real waybill-ra and devices that have a certificate of it: they renew it,
  * have it revoked, ask about the domain; and the lists of what is revoked. */
-#include "tests/unit/ra_process.h"
+#include "tests/unit/ra_ldevid.h"
 
-#include "common/pki/crl.h"
 #include "ra/control_revoke.h"
-#include "ra/crlmaker.h"
-
-/* The lab's key with this certificate, as a device would sign with it. */
-static struct signer *
-ldevid(X509 *cert, EVP_PKEY *key)
-{
-	STACK_OF(X509) *chain = sk_X509_new_null();
-	struct signer *s;
-
-	assert_int_not_equal(sk_X509_push(chain, lab->ca.cert), 0);
-	s = signer_new(key, cert, chain);
-	sk_X509_free(chain);
-	return s;
-}
-
-/* First certificate of a device, entry 1. */
-static struct signer *
-enrolled(struct site *s, bool explicit)
-{
-	struct lab_ask a = { .cn = "pump", .no_implicit = explicit };
-	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
-	AUTO(X509) cert = enrol(s, 1, &a, &request, &answer);
-
-	return ldevid(cert, lab->key);
-}
-
-static void
-message(const struct signer *s, const char *profile, const struct buf *body,
-    struct buf *out)
-{
-	struct err e = ERR_INIT;
-	uint8_t tid[CMP_TID_LEN];
-	struct cmp_head h = {
-		.transaction_id = bytes_of(tid, sizeof(tid)),
-		.implicit_confirm = true,
-		.profile = profile,
-	};
-
-	random_bytes(tid, sizeof(tid));
-	buf_reset(out);
-	if (cmp_build(&h, buf_bytes(body), s, NULL, out, &e) == -1)
-		fail_msg("%s", e.msg);
-}
-
-/* Puts the body as entry `id` and returns the answer. */
-static struct cmp_msg *
-exchange(struct site *s, uint64_t id, const struct signer *by,
-    const char *profile, const struct buf *body, enum batch_code want)
-{
-	struct buf octets AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
-	char reason[160] = "";
-	struct err e = ERR_INIT;
-	struct cmp_msg *m;
-	enum batch_code code;
-
-	message(by, profile, body, &octets);
-	assert_int_equal(site_put(s, id, &octets), BATCH_STORED);
-	code = site_answer(s, id, &answer, reason);
-	if (code != want)
-		fail_msg("entry %u: code %d: %s", (unsigned)id, code, reason);
-	m = lab_parse(buf_bytes(&answer));
-	assert_int_equal(cmp_verify(m, lab->service->cert, &e), 0);
-	return m;
-}
-
-static X509 *
-renewed(struct site *s, uint64_t id, const struct signer *by, EVP_PKEY *key)
-{
-	struct buf body AUTO_BUF = { 0 };
-	struct cmp_response r = { 0 };
-	struct err e = ERR_INIT;
-	AUTO(cmp_msg) m = NULL;
-	X509 *x;
-
-	assert_int_equal(cmp_body_kur(key, X509_get_subject_name(by->cert),
-			     by->cert, &body, &e),
-	    0);
-	m = exchange(s, id, by, NULL, &body, BATCH_ANSWERED);
-	assert_int_equal(cmp_body(m), CMP_KUP);
-	assert_int_equal(cmp_read_response(m, &r, &e), 0);
-	assert_int_equal(r.status, CMP_ACCEPTED);
-	x = r.cert;
-	r.cert = NULL;
-	assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(x), key), 1);
-	assert_int_equal(X509_NAME_cmp(X509_get_subject_name(x),
-			     X509_get_subject_name(by->cert)),
-	    0);
-	cmp_response_done(&r);
-	return x;
-}
-
-static void
-kur_refused(struct site *s, uint64_t id, const struct signer *by)
-{
-	AUTO(EVP_PKEY) key = ossl_new_key_p256();
-	struct buf body AUTO_BUF = { 0 };
-	struct cmp_response r = { 0 };
-	struct err e = ERR_INIT;
-	AUTO(cmp_msg) m = NULL;
-
-	assert_int_equal(cmp_body_kur(key, X509_get_subject_name(by->cert),
-			     by->cert, &body, &e),
-	    0);
-	m = exchange(s, id, by, NULL, &body, BATCH_REFUSED);
-	assert_int_equal(cmp_body(m), CMP_ERROR);
-	assert_int_equal(cmp_read_error(m, &r, &e), 0);
-	assert_int_equal(r.fail, CMP_NOT_AUTHORIZED);
-}
-
-static uint32_t
-rr(struct site *s, uint64_t id, const struct signer *by, enum batch_code want)
-{
-	struct buf body AUTO_BUF = { 0 };
-	struct cmp_response r = { 0 };
-	struct err e = ERR_INIT;
-	AUTO(cmp_msg) m = NULL;
-
-	cmp_body_rr(by->cert, 1, &body);
-	m = exchange(s, id, by, NULL, &body, want);
-	assert_int_equal(cmp_body(m), CMP_RP);
-	assert_int_equal(cmp_read_rp(m, &r, &e), 0);
-	return r.fail;
-}
-
-/* ---- lists of what is revoked ------------------------------------------ */
-
-static X509_CRL *
-list(void)
-{
-	AUTO(char) path = path_join(lab_path(lab, "store"), CRLMAKER_FILE);
-	struct buf der AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-	X509_CRL *crl;
-
-	if (file_read(path, 1 << 20, &der, &e) == -1)
-		return NULL;
-	if ((crl = crl_parse(buf_bytes(&der), &e)) == NULL)
-		fail_msg("%s", e.msg);
-	assert_int_equal(X509_CRL_verify(crl, lab->ca.key), 1);
-	return crl;
-}
-
-static long
-number(X509_CRL *crl)
-{
-	ASN1_INTEGER *n = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
-	long ret = ASN1_INTEGER_get(n);
-
-	ASN1_INTEGER_free(n);
-	return ret;
-}
-
-/* Until the certificate stands in it; the number. */
-static long
-listed(X509 *x)
-{
-	for (int i = 0; i < 100; i++) {
-		AUTO(X509_CRL) crl = list();
-		X509_REVOKED *r = NULL;
-
-		if (crl != NULL && X509_CRL_get0_by_cert(crl, &r, x) == 1)
-			return number(crl);
-		usleep(100000);
-	}
-	fail_msg("not in the list after ten seconds");
-	return 0;
-}
-
-static long
-first_list(void)
-{
-	for (int i = 0; i < 100; i++) {
-		AUTO(X509_CRL) crl = list();
-
-		if (crl != NULL)
-			return number(crl);
-		usleep(100000);
-	}
-	fail_msg("no list after ten seconds");
-	return 0;
-}
 
 /* ---- what devices do --------------------------------------------------- */
 
@@ -273,6 +91,35 @@ test_revoked_by_its_device(void **state)
 	}
 	assert_true(listed(first->cert) > n);
 	kur_refused(&s, 5, first);
+	site_close(&s);
+}
+
+/* RFC 9810 5.2.3: of the domain's certificates, and of none. */
+static void
+test_not_its_own(void **state)
+{
+	struct lab_ask a = { .cn = "valve" };
+	struct buf request AUTO_BUF = { 0 }, answer AUTO_BUF = { 0 };
+	AUTO(signer) maker = lab_device(&lab->vendor_sub, "WB-0002");
+	AUTO(signer) first = NULL;
+	AUTO(X509) other = NULL;
+	struct site s;
+
+	(void)state;
+	service_start(CLOCK);
+	site_open(&s);
+	first = enrolled(&s, false);
+	a.device = maker;
+	other = enrol(&s, 2, &a, &request, &answer);
+	assert_int_equal(
+	    rr_of(&s, 3, first, other, BATCH_REFUSED), CMP_NOT_AUTHORIZED);
+	assert_int_equal(
+	    rr_of(&s, 4, first, lab->registrar->cert, BATCH_REFUSED),
+	    CMP_BAD_CERT_ID);
+	/* One of its maker's, which has another issuer. */
+	assert_int_equal(
+	    rr_of(&s, 5, first, maker->cert, BATCH_REFUSED), CMP_BAD_CERT_ID);
+	X509_free(renewed(&s, 6, first, lab->key));
 	site_close(&s);
 }
 
@@ -484,6 +331,7 @@ main(int argc, char **argv)
 		TEST(test_renewed_again_and_again),
 		TEST(test_further_certificate),
 		TEST(test_revoked_by_its_device),
+		TEST(test_not_its_own),
 		TEST(test_rejected_signs_nothing),
 		TEST(test_revoked_by_people),
 		TEST(test_told_of_the_domain),
