@@ -48,7 +48,8 @@ int wire_send(struct wire_client *w, struct bytes request, unsigned timeout_ms,
 /* Octets of TLS that came by the present pipe so far; 0 on ipc and without a
  * pipe.  A frame on its way is seen here before it is whole. */
 uint64_t wire_received(struct wire_client *w);
-/* Closes the pipe so that a new one is dialled (watchdog). */
+/* Closes the pipe that on_link was told of, if it is still there, so that a new
+ * one is dialled (watchdog). */
 void wire_reconnect(struct wire_client *w);
 
 /* ---- the service's end ------------------------------------------------ */

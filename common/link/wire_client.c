@@ -157,15 +157,16 @@ client_on_pipe(nng_pipe p, nng_pipe_ev ev, void *arg)
 		wire_client_post(w, client_look, w);
 }
 
+/*
+ * Only what frames may cross already: nng 1.5.2 asks whether a pipe was closed
+ * before it starts it, and ends the process if that happens between the two.
+ */
 static void
-client_close_pipe(struct wire_client *w)
+client_close_pipe(int id)
 {
-	nng_pipe p = NNG_PIPE_INITIALIZER;
+	nng_pipe p = { (uint32_t)id };
 
-	pthread_mutex_lock(&w->lock);
-	p.id = (uint32_t)w->judged;
-	pthread_mutex_unlock(&w->lock);
-	if (p.id != 0)
+	if (id != 0)
 		nng_pipe_close(p);
 }
 
@@ -184,7 +185,7 @@ wire_received(struct wire_client *w)
 void
 wire_reconnect(struct wire_client *w)
 {
-	client_close_pipe(w);
+	client_close_pipe(w->told);
 }
 
 /* After this none of nng's threads is in a callback of ours; the loop may
@@ -193,12 +194,16 @@ static void
 client_close(struct wire_client *w)
 {
 	unsigned i;
+	int pipe;
 
 	atomic_store(&w->dead, true);
 	w->told = 0;
+	pthread_mutex_lock(&w->lock);
+	pipe = w->pipe;
+	pthread_mutex_unlock(&w->lock);
 	/* With the pipe gone no context sends any more when its receive is
-	 * cancelled by the socket's end. */
-	client_close_pipe(w);
+	 * cancelled by the socket's end.  One in the making ends with it. */
+	client_close_pipe(pipe);
 	nng_close(w->sock);
 	for (i = 0; i < w->n; i++)
 		if (w->calls[i].aio != NULL)
