@@ -228,17 +228,38 @@ say_why(X509_STORE_CTX *ctx, X509 *leaf, struct err *e)
 			      : X509_verify_cert_error_string(code));
 }
 
-/* Of all that the peer handed in. */
+/* Into those that are there in order, once. */
+static void
+insert(struct digest *all, size_t *n, const struct digest *d)
+{
+	size_t i = *n;
+	int differ = 1;
+
+	while (i > 0 && (differ = memcmp(d->b, all[i - 1].b, sizeof(d->b))) < 0)
+		i--;
+	if (i > 0 && differ == 0)
+		return;
+	memmove(&all[i + 1], &all[i], (*n - i) * sizeof(*all));
+	all[i] = *d;
+	(*n)++;
+}
+
+/* Of all that the peer handed in: TLS, CMS and CMP give the same certificates,
+ * some twice, in another order. */
 static struct digest
 asked_of(X509 *leaf, const STACK_OF(X509) * untrusted)
 {
-	struct digest all[1 + UNTRUSTED_MAX];
-	int i, n = sk_X509_num(untrusted);
+	struct digest all[2 + UNTRUSTED_MAX], d = cert_digest(leaf);
+	size_t n = 0;
+	int i;
 
-	all[0] = cert_digest(leaf);
-	for (i = 0; i < n; i++)
-		all[1 + i] = cert_digest(sk_X509_value(untrusted, i));
-	return digest_of(all, sizeof(all[0]) * (size_t)(n > 0 ? 1 + n : 1));
+	insert(&all[1], &n, &d);
+	all[0] = d;
+	for (i = 0; i < sk_X509_num(untrusted); i++) {
+		d = cert_digest(sk_X509_value(untrusted, i));
+		insert(&all[1], &n, &d);
+	}
+	return digest_of(all, sizeof(all[0]) * (1 + n));
 }
 
 /* Nothing in it ends while it is remembered. */

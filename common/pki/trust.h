@@ -29,7 +29,7 @@ int trust_add_intermediate(struct trust *t, X509 *x, struct err *e) WARN_UNUSED;
 /*
  * From now on trust_check, asked without ret_chain, remembers for
  * LIMIT_CHAIN_REMEMBERED seconds what it believed: the same leaf with the same
- * certificates beside it costs a digest of them.  A few hundred, no failures,
+ * certificates beside it costs a digest of them.  A thousand, no failures,
  * and no chain in which anything ends before that.  Deny lists are no part of
  * it.  Before other threads use t.
  */

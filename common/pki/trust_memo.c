@@ -6,7 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 
-#define PLACES 256
+#define PLACES 1024
 
 /* Each question has one place, and shares it: who comes later takes it. */
 struct memo {
@@ -42,7 +42,7 @@ trust_memo_free(struct trust_memo *m)
 static struct memo *
 place_of(struct trust_memo *m, const struct digest *asked)
 {
-	return &m->places[asked->b[0] % PLACES];
+	return &m->places[(asked->b[0] | (unsigned)asked->b[1] << 8) % PLACES];
 }
 
 /* Both clocks must agree that it is not old: the one may stand still while the
