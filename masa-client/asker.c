@@ -151,7 +151,7 @@ judge(struct work *w, const struct entry_header *h, const struct stamp *now,
 	const struct masa *m = w->asker->masa;
 	struct job *j = w->job;
 
-	if (judge_request(m->vendors, h, buf_bytes(&j->octets), now,
+	if (judge_request(m->vendors, m->revoked, h, buf_bytes(&j->octets), now,
 		&j->request, e) == -1 ||
 	    (*ret_maker = find_maker(w->asker, j->request.vendor, e)) == NULL ||
 	    claims_deadline(h, now, e) == -1)
@@ -284,6 +284,10 @@ work_look(struct work *w, const struct stamp *now)
 	}
 	if (rc == 1 || supersede_by(w) == 1)
 		return;
+	if (w->job->request.held) {
+		work_hold(w);
+		return;
+	}
 	work_place(w, WORK_READY);
 	if (w->maker->asking < ASKER_WINDOW)
 		work_ask(w);
@@ -302,6 +306,8 @@ work_resume(struct work *w, const struct stamp *now)
 		rc = work_judge(w, now, &e);
 	if (rc == -1)
 		work_skip(w, &e);
+	else if (rc == 0 && w->job->request.held)
+		work_hold(w);
 	else if (rc == 0)
 		work_ask(w);
 }

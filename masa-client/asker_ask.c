@@ -136,6 +136,28 @@ work_later(struct work *w, unsigned tries, const struct fetch_answer *a)
 	asker_wake(w->asker);
 }
 
+void
+work_hold(struct work *w)
+{
+	static const char why[] = "its maker's list of revoked devices is "
+				  "missing or stale";
+	char id[ENTRY_ID_TEXT];
+
+	/* Said when it is news. */
+	log_event(strcmp(why, w->why) != 0 ? LOG_WARN : LOG_DEBUG, "masa.held",
+	    "site", "%s", w->entry.site, "id", "%s",
+	    entry_id_format(id, w->entry.epoch, w->entry.id), "vendor", "%s",
+	    w->maker->conf->name, "reason", "%s", why, NULL);
+	str_copy(w->why, sizeof(w->why), why);
+	w->unreachable = false;
+	work_drop_job(w);
+	if (w->timer == NULL)
+		w->timer = timer_new(w->asker->masa->service.loop, on_late, w);
+	timer_set(w->timer, w->asker->masa->conf.masa.retry_max);
+	work_place(w, WORK_LATE);
+	asker_wake(w->asker);
+}
+
 /* It is there again: who waits because it was not need not wait longer. */
 static void
 maker_reached(struct maker *k)

@@ -93,6 +93,8 @@ int work_judge(
 
 /* asker_ask.c: asks the MASA for what is missing yet. */
 void work_ask(struct work *w);
+/* Nobody may say whether its device is revoked: judged again in a while. */
+void work_hold(struct work *w);
 /* asker_end.c: ends it with the voucher that is there, or a refusal; status is
  * the MASA's, 0 if none was asked. */
 void work_answer(struct work *w);

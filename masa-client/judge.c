@@ -7,7 +7,7 @@
 
 #define PREFETCH_LABEL "waybill-prefetch/1"
 /* Facts set below, which must always find room. */
-#define OUR_FACTS      5
+#define OUR_FACTS      6
 
 /* A voucher request in its CMS. */
 struct signed_request {
@@ -102,12 +102,30 @@ check_copied(const struct vch_request *rvr, const struct vch_request *prior,
 	return 0;
 }
 
+/* DESIGN 5, rule 5: unknown is not yes.  A registrar's word on it is none. */
 static int
-judge_device(const struct trust *vendors, const struct entry_header *h,
-    const struct vch_request *rvr, const struct stamp *now, struct request *ret,
-    struct err *e)
+judge_revoked(const struct revocation *revoked, const STACK_OF(X509) * chain,
+    const struct stamp *now, struct request *ret, struct err *e)
+{
+	enum revocation_word w;
+
+	if (revocation_check(revoked, ret->vendor, chain,
+		now->quality >= CLOCK_RTC ? now->time : 0, &w, e) == -1)
+		return err_prefix(e, "pledge's request: its signer");
+	if (w != REVOCATION_NOT_ASKED)
+		facts_set(&ret->facts, "revocation", FACT_END_TO_END,
+		    revocation_name(w));
+	ret->held = w == REVOCATION_HELD;
+	return 0;
+}
+
+static int
+judge_device(const struct trust *vendors, const struct revocation *revoked,
+    const struct entry_header *h, const struct vch_request *rvr,
+    const struct stamp *now, struct request *ret, struct err *e)
 {
 	struct signed_request prior AUTO_REQUEST = { 0 };
+	AUTO(X509S) chain = NULL;
 	const char *vendor;
 	struct err none = ERR_INIT;
 	X509 *idevid;
@@ -117,12 +135,13 @@ judge_device(const struct trust *vendors, const struct entry_header *h,
 		return -1;
 	idevid = prior.cms.signer;
 	if (trust_check(vendors, idevid, prior.cms.certs,
-		claims_chain_time(h, now), &vendor, NULL, e) == -1 ||
+		claims_chain_time(h, now), &vendor, &chain, e) == -1 ||
 	    cert_subject_serial(idevid, ret->serial, e) == -1)
 		return err_prefix(e, "pledge's request: its signer");
 	str_copy(ret->vendor, sizeof(ret->vendor), vendor);
 	facts_of_device(ret, idevid);
-	if (check_copied(rvr, &prior.v, ret->serial, e) == -1)
+	if (judge_revoked(revoked, chain, now, ret, e) == -1 ||
+	    check_copied(rvr, &prior.v, ret->serial, e) == -1)
 		return -1;
 	ret->device = cert_device(idevid, "");
 	/* Believed now, so what it says may be followed; that it says nothing
@@ -160,9 +179,9 @@ judge_prefetch(const struct entry_header *h, const struct vch_request *rvr,
 }
 
 int
-judge_request(const struct trust *vendors, const struct entry_header *h,
-    struct bytes octets, const struct stamp *now, struct request *ret,
-    struct err *e)
+judge_request(const struct trust *vendors, const struct revocation *revoked,
+    const struct entry_header *h, struct bytes octets, const struct stamp *now,
+    struct request *ret, struct err *e)
 {
 	struct signed_request rvr AUTO_REQUEST = { 0 };
 
@@ -171,6 +190,6 @@ judge_request(const struct trust *vendors, const struct entry_header *h,
 	if (open_request(octets, "registrar's request", &rvr, e) == -1)
 		return -1;
 	return rvr.v.prior.len > 0
-	    ? judge_device(vendors, h, &rvr.v, now, ret, e)
+	    ? judge_device(vendors, revoked, h, &rvr.v, now, ret, e)
 	    : judge_prefetch(h, &rvr.v, ret, e);
 }

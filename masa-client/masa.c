@@ -38,17 +38,34 @@ load_tls_anchor(const struct masa_vendor *v, struct buf *ret, struct err *e)
 }
 
 static int
+load_lists(struct masa *m, const struct masa_vendor *v, struct err *e)
+{
+	const struct revocation_vendor lists = { .name = v->name,
+		.anchor = v->anchor,
+		.sub_ca = v->sub_ca,
+		.lists = (const char *const *)v->crl.v,
+		.n = v->crl.n,
+		.unknown = (enum revocation_unknown)v->crl_unknown };
+
+	return revocation_add(m->revoked, &lists, e);
+}
+
+static int
 load_vendors(struct masa *m, struct err *e)
 {
 	const struct masa_vendor *v = m->conf.vendors.v;
 
 	m->vendors = trust_new();
+	m->revoked = revocation_new();
 	m->anchors = xcalloc(m->conf.vendors.n + 1, sizeof(*m->anchors));
-	for (size_t i = 0; i < m->conf.vendors.n; i++)
+	for (size_t i = 0; i < m->conf.vendors.n; i++) {
 		if (trust_add_file(m->vendors, v[i].name, v[i].anchor, e) ==
 			-1 ||
 		    load_tls_anchor(&v[i], &m->anchors[i], e) == -1)
 			return err_prefix(e, "vendors.%s", v[i].name);
+		if (load_lists(m, &v[i], e) == -1)
+			return -1;
+	}
 	return 0;
 }
 
@@ -156,6 +173,7 @@ masa_close(struct masa *m)
 		buf_done(&m->anchors[i]);
 	free(m->anchors);
 	trust_free(m->vendors);
+	revocation_free(m->revoked);
 	signer_free(m->client);
 	conf_free(masa_conf_table, &m->conf);
 }

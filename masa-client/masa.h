@@ -5,6 +5,7 @@
 #ifndef WAYBILL_MASA_CLIENT_MASA_H
 #define WAYBILL_MASA_CLIENT_MASA_H
 
+#include "common/pki/revocation.h"
 #include "common/pki/trust.h"
 #include "common/service/service.h"
 #include "masa-client/masa_conf.h"
@@ -14,8 +15,9 @@ struct asker;
 struct masa {
 	struct masa_conf conf;
 	struct service service;
-	struct signer *client; /* shown to MASAs */
-	struct trust *vendors; /* believed of devices */
+	struct signer *client;	    /* shown to MASAs */
+	struct trust *vendors;	    /* believed of devices */
+	struct revocation *revoked; /* by their makers */
 	struct buf *anchors; /* PEM a vendor; empty: what the system believes */
 	struct asker *asker;
 };

@@ -1,6 +1,7 @@
 #include "masa-client/masa_conf.h"
 
 #include "common/pki/issue.h"
+#include "common/pki/revocation.h"
 #include "masa-client/target.h"
 
 #define OFF(m)	  offsetof(struct masa_conf, m)
@@ -32,6 +33,24 @@ static const struct conf_item vendor_table[] = {
 	    .type = CONF_STR,
 	    .off = VENDOR(anchor),
 	    .help = "PEM file of its root certificates" },
+	{ .key = "sub-ca",
+	    .type = CONF_STR,
+	    .off = VENDOR(sub_ca),
+	    .def = "",
+	    .help = "PEM file of its authorities below the roots: may sign "
+		    "crl" },
+	{ .key = "crl",
+	    .type = CONF_STRS,
+	    .off = VENDOR(crl),
+	    .def = "",
+	    .max = 16,
+	    .help = "files of its lists of revoked certificates, PEM or DER" },
+	{ .key = "crl-unknown",
+	    .type = CONF_ENUM,
+	    .off = VENDOR(crl_unknown),
+	    .def = "wait",
+	    .names = revocation_unknowns,
+	    .help = "a device of which crl does not tell, since it is stale" },
 	{ .key = "tls-anchor",
 	    .type = CONF_STR,
 	    .off = VENDOR(tls_anchor),

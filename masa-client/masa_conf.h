@@ -6,6 +6,9 @@
 
 struct masa_vendor {
 	char *name, *anchor;
+	char *sub_ca; /* NULL: none */
+	struct conf_strs crl;
+	int crl_unknown;  /* enum revocation_unknown */
 	char *tls_anchor; /* NULL: what the system believes */
 	char *url;	  /* NULL: the IDevID's */
 	struct conf_strs hosts;

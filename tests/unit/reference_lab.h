@@ -3,45 +3,10 @@
 #ifndef WAYBILL_TESTS_REFERENCE_LAB_H
 #define WAYBILL_TESTS_REFERENCE_LAB_H
 
+#include "tests/unit/crl_lab.h"
 #include "tests/unit/registrar_lab.h"
 
 #include "common/link/frame.h"
-#include "common/pki/crl.h"
-
-/* A list of this CA's from `made` on, a day long; revoked: NULL: nobody. */
-static inline void
-ref_crl(const struct lab_ca *ca, X509 *revoked, uint64_t made, struct buf *out)
-{
-	struct buf serial AUTO_BUF = { 0 };
-	struct crl_entry one = { .when = made, .reason = 1 };
-	struct crl_spec spec = { .this_update = made,
-		.next_update = made + 86400,
-		.number = 1,
-		.entries = &one,
-		.n = revoked != NULL };
-	struct buf tbs AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
-	struct err e = ERR_INIT;
-
-	if (revoked != NULL) {
-		BIGNUM *n =
-		    ASN1_INTEGER_to_BN(X509_get0_serialNumber(revoked), NULL);
-
-		/* An INTEGER above zero: an octet 0 in front of a high bit. */
-		buf_add(&serial, "", 1);
-		BN_bn2bin(n, buf_grow(&serial, (size_t)BN_num_bytes(n)));
-		BN_free(n);
-		one.serial = buf_bytes(&serial);
-		if ((serial.data[1] & 0x80) == 0) {
-			one.serial.p++;
-			one.serial.len--;
-		}
-	}
-	assert_int_equal(crl_tbs(&spec, ca->cert, &tbs, &e), 0);
-	if (sign_octets(ca->key, buf_bytes(&tbs), "list", &sig, &e) == -1 ||
-	    crl_finish(buf_bytes(&tbs), buf_bytes(&sig), ca->cert, out, &e) ==
-		-1)
-		fail_msg("%s", e.msg);
-}
 
 static inline void
 ref_published(struct outbox_reference *x, const struct err *e)

@@ -128,7 +128,7 @@ a_list_is_told_if_it_is_newer(void **state)
 	struct buf crl AUTO_BUF = { 0 }, value AUTO_BUF = { 0 };
 	struct bytes der;
 
-	ref_crl(&g->l->ca, NULL, TOLD_AT, &crl);
+	lab_crl(&g->l->ca, NULL, TOLD_AT, TOLD_AT + 86400, &crl);
 	der = buf_bytes(&crl);
 	cmp_info_crls(&der, 1, &value);
 	reg_start(g, NULL);

@@ -66,7 +66,7 @@ put_on_list(struct reg_lab *g, const struct lab_ca *by, X509 *x, uint64_t made)
 {
 	struct buf crl AUTO_BUF = { 0 };
 
-	ref_crl(by, x, made, &crl);
+	lab_crl(by, x, made, made + DAY, &crl);
 	ref_publish(g, "crl", buf_bytes(&crl));
 }
 

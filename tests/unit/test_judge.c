@@ -1,3 +1,4 @@
+#include "tests/unit/crl_lab.h"
 #include "tests/unit/judge_lab.h"
 
 #include "ra/answer.h"
@@ -515,34 +516,6 @@ test_confirmed_by_another_device(void **state)
 
 /* ---- makers' lists ----------------------------------------------------- */
 
-/* The sub-CA's list of an hour ago. */
-static void
-save_list(bool revokes, bool stale)
-{
-	const ASN1_INTEGER *n = X509_get0_serialNumber(lab->device->cert);
-	struct buf tbs AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
-	struct buf der AUTO_BUF = { 0 };
-	uint64_t now = clock_now().time;
-	struct crl_entry en = { .serial = bytes_of(ASN1_STRING_get0_data(n),
-				    (size_t)ASN1_STRING_length(n)),
-		.when = now - HOUR };
-	struct crl_spec spec = { .this_update = now - HOUR,
-		.next_update = stale ? now - 1 : now + HOUR,
-		.number = 1,
-		.entries = &en,
-		.n = revokes };
-	X509 *by = lab->vendor_sub.cert;
-	struct err e = ERR_INIT;
-
-	assert_int_equal(crl_tbs(&spec, by, &tbs, &e), 0);
-	assert_int_equal(
-	    sign_octets(lab->vendor_sub.key, buf_bytes(&tbs), "list", &sig, &e),
-	    0);
-	assert_int_equal(
-	    crl_finish(buf_bytes(&tbs), buf_bytes(&sig), by, &der, &e), 0);
-	lab_write(lab, "vendor.crl", buf_bytes(&der));
-}
-
 static int
 judge_listed(enum revocation_unknown u, struct verdict *v, struct err *e)
 {
@@ -591,12 +564,11 @@ test_makers_lists(void **state)
 	};
 
 	(void)state;
-	lab_save(lab, "vendor-sub", NULL, lab->vendor_sub.cert, NULL);
 	for (size_t i = 0; i < NELEMS(cases); i++) {
 		struct verdict v AUTO_VERDICT = { 0 };
 		struct err e = ERR_INIT;
 
-		save_list(cases[i].revokes, cases[i].stale);
+		lab_save_list(lab, cases[i].revokes, cases[i].stale);
 		if (judge_listed(cases[i].u, &v, &e) != cases[i].rc ||
 		    e.kind != cases[i].kind)
 			fail_msg("case %zu: %s", i, e.msg);

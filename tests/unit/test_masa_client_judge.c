@@ -1,5 +1,6 @@
 /* What the MASA client believes of an entry before it asks anybody, and whom
  * it may ask. */
+#include "tests/unit/crl_lab.h"
 #include "tests/unit/voucher_lab.h"
 
 #include <arpa/inet.h>
@@ -159,6 +160,8 @@ test_refused_for_good(void **state)
 
 /* ---- judging ----------------------------------------------------------- */
 
+static struct revocation *revoked; /* by makers; NULL: nothing is */
+
 static int
 judge(const struct lab_voucher *a, struct request *ret, struct err *e)
 {
@@ -168,7 +171,7 @@ judge(const struct lab_voucher *a, struct request *ret, struct err *e)
 
 	lab_voucher(lab, a, 1, &en);
 	rc = judge_request(
-	    lab->vendors, &en.h, buf_bytes(&en.octets), &now, ret, e);
+	    lab->vendors, revoked, &en.h, buf_bytes(&en.octets), &now, ret, e);
 	lab_entry_done(&en);
 	return rc;
 }
@@ -269,6 +272,68 @@ test_refused(void **state)
 		if (strstr(e.msg, cases[i].reason) == NULL)
 			fail_msg("%s: %s", cases[i].what, e.msg);
 		assert_string_equal(r.url, "");
+	}
+}
+
+/* ---- makers' lists ----------------------------------------------------- */
+
+static int
+judge_listed(enum revocation_unknown u, struct request *ret, struct err *e)
+{
+	static const struct lab_voucher plain;
+	const char *lists[] = { lab_path(lab, "vendor.crl") };
+	const struct revocation_vendor vendor = { .name = "acme",
+		.anchor = lab_path(lab, "vendor.crt"),
+		.sub_ca = lab_path(lab, "vendor-sub.crt"),
+		.lists = lists,
+		.n = 1,
+		.unknown = u };
+	int rc;
+
+	revoked = revocation_new();
+	if (revocation_add(revoked, &vendor, e) == -1)
+		fail_msg("%s", e->msg);
+	rc = judge(&plain, ret, e);
+	revocation_free(STEAL(revoked));
+	return rc;
+}
+
+static void
+test_makers_lists(void **state)
+{
+	static const struct {
+		bool revokes, stale;
+		enum revocation_unknown u;
+		int rc;
+		bool held;
+		const char *fact, *reason;
+	} cases[] = {
+		{ false, false, REVOCATION_REFUSE, 0, false, "good", "" },
+		{ true, false, REVOCATION_ACCEPT, -1, false, NULL, "revoked" },
+		{ false, true, REVOCATION_ACCEPT, 0, false, "unknown", "" },
+		{ false, true, REVOCATION_WAIT, 0, true, "unknown", "" },
+		{ false, true, REVOCATION_REFUSE, -1, false, NULL, "nobody" },
+		{ true, true, REVOCATION_WAIT, -1, false, NULL, "revoked" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		const struct fact *f;
+		struct err e = ERR_INIT;
+		struct request r;
+
+		lab_save_list(lab, cases[i].revokes, cases[i].stale);
+		if (judge_listed(cases[i].u, &r, &e) != cases[i].rc ||
+		    r.held != cases[i].held ||
+		    strstr(e.msg, cases[i].reason) == NULL)
+			fail_msg("case %zu: %s", i, e.msg);
+		f = facts_get(&r.facts, "revocation");
+		if (cases[i].fact == NULL) {
+			assert_null(f);
+			continue;
+		}
+		assert_int_equal(f->level, FACT_END_TO_END);
+		assert_string_equal(f->value, cases[i].fact);
 	}
 }
 
@@ -486,6 +551,7 @@ main(void)
 		TEST(test_judged_by_the_device),
 		TEST(test_prefetch_is_the_registrars_word),
 		TEST(test_refused),
+		TEST(test_makers_lists),
 		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_private_addresses),

@@ -1,5 +1,6 @@
 /* A waybill-masa-client between a site and a MASA: what it asks, and what it
  * makes of answers. */
+#include "crl_lab.h"
 #include "masa_client_process.h"
 
 /* ---- tests ------------------------------------------------------------- */
@@ -313,6 +314,61 @@ test_wrong_name(void **state)
 	expect_unreached(vendor, "127.0.0.1");
 }
 
+/* ---- makers' lists ----------------------------------------------------- */
+
+static void
+configure_lists(void)
+{
+	const char *d = lab->dir;
+	struct buf vendor AUTO_BUF = { 0 };
+
+	buf_printf(&vendor,
+	    "allow-private: true, tls-anchor: %s/vendor.crt, "
+	    "sub-ca: %s/vendor-sub.crt, crl: [%s/vendor.crl]",
+	    d, d, d);
+	configure(buf_cstr(&vendor), SOON);
+}
+
+/* Nobody is asked until there is a list that tells. */
+static void
+test_lists(void **state)
+{
+	static const struct lab_voucher ask;
+	struct buf octets AUTO_BUF = { 0 }, other AUTO_BUF = { 0 };
+	char line[512], reason[160];
+	struct vch_answer a;
+	struct site s;
+
+	(void)state;
+	lab_save_list(lab, false, true);
+	configure_lists();
+	service_start(CLOCK);
+	site_open(&s);
+	put(&s, &ask, 1, NULL);
+	serve_until_logged("event=masa.held", line, sizeof(line));
+	assert_int_equal(masa.n_vouchers, 0);
+	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
+
+	lab_save_list(lab, false, false);
+	service_start(CLOCK);
+	site_open(&s);
+	assert_int_equal(answer(&s, 1, &octets, &a, reason), BATCH_ANSWERED);
+	assert_int_equal(masa.n_vouchers, 1);
+	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
+
+	lab_save_list(lab, true, false);
+	service_start(CLOCK);
+	site_open(&s);
+	put(&s, &ask, 2, NULL);
+	assert_int_equal(answer(&s, 2, &other, &a, reason), BATCH_REFUSED);
+	assert_non_null(strstr(reason, "revoked"));
+	assert_int_equal(masa.n_vouchers, 1);
+	site_close(&s);
+	assert_int_equal(service_stop(SIGTERM), 0);
+}
+
 static void
 test_status(void **state)
 {
@@ -366,6 +422,7 @@ main(int argc, char **argv)
 		TEST(test_wrong_tls_anchor),
 		TEST(test_system_anchors),
 		TEST(test_wrong_name),
+		TEST(test_lists),
 		TEST(test_status),
 		TEST(test_check),
 	};
