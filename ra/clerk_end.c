@@ -417,15 +417,12 @@ issue_build(struct work *w, struct bytes signature,
     const struct answer_terms *t, struct err *e)
 {
 	struct ra *r = w->clerk->ra;
-	AUTO(X509) x = ossl_cert_parse(buf_bytes(&w->unsigned_cert), e);
-	AUTO(X509) cert = NULL;
+	AUTO(X509) cert = issue_finish(
+	    buf_bytes(&w->unsigned_cert), ra_issuer(r), signature, e);
 
-	if (x == NULL || issue_finish(x, ra_issuer(r), signature, e) == -1)
+	if (cert == NULL)
 		return -1;
-	ossl_cert_der(x, &w->cert);
-	/* What goes out is what a reader of these octets sees. */
-	if ((cert = ossl_cert_parse(buf_bytes(&w->cert), e)) == NULL)
-		return -1;
+	ossl_cert_der(cert, &w->cert);
 	return answer_issued(&r->answers, w->m, cert, t, &w->answer, e);
 }
 

@@ -4,7 +4,7 @@
 
 #include "common/pki/sign.h"
 
-#define PLACES 64
+#define PLACES 128
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t uses;

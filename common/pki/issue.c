@@ -6,17 +6,20 @@
 #include <string.h>
 
 #include <openssl/asn1t.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
 #include "common/base/digest.h"
 #include "common/pki/certfacts.h"
+#include "common/pki/cmp_der.h"
 #include "common/pki/sign.h"
 
 #define SERIAL_LEN    16
 #define YEAR_9999_END 253402300799
 #define HOST_MAX      253 /* RFC 1035 2.3.4, without the root's dot */
 #define LABEL_MAX     63
+#define P256_POINT    65 /* 04, x, y */
 
 /* RFC 4108 5: HardwareModuleName. */
 typedef struct hw_module {
@@ -54,6 +57,7 @@ struct build {
 	X509 *x;
 	X509 *issuer;
 	const struct issue_spec *spec;
+	bool key_as_octets; /* x's key need not be asked for */
 };
 
 static int
@@ -78,6 +82,39 @@ set_serial(X509 *x)
 	return ASN1_STRING_set(X509_get_serialNumber(x), b, sizeof(b));
 }
 
+/* X509_set_pubkey has a key encoded, and decodes it again: twice the price of a
+ * signature.  This is for P-256; 0: it is something else. */
+static int
+set_p256(X509 *x, EVP_PKEY *key)
+{
+	char group[32] = "";
+	uint8_t point[P256_POINT], *own;
+	size_t len = 0;
+
+	if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1 ||
+	    strcmp(group, SN_X9_62_prime256v1) != 0 ||
+	    EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point,
+		sizeof(point), &len) != 1 ||
+	    len != sizeof(point)) {
+		ERR_clear_error();
+		return 0;
+	}
+	own = OPENSSL_memdup(point, len);
+	if (own == NULL ||
+	    X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(x),
+		OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+		OBJ_nid2obj(NID_X9_62_prime256v1), own, (int)len) != 1)
+		err_die("out of memory");
+	return 1;
+}
+
+static int
+set_key(const struct build *b)
+{
+	return (b->key_as_octets && set_p256(b->x, b->spec->pubkey) == 1) ||
+	    X509_set_pubkey(b->x, b->spec->pubkey) == 1;
+}
+
 static int
 set_fields(const struct build *b, struct err *e)
 {
@@ -96,7 +133,7 @@ set_fields(const struct build *b, struct err *e)
 	    X509_set_issuer_name(b->x,
 		b->issuer == b->x ? s->subject
 				  : X509_get_subject_name(b->issuer)) != 1 ||
-	    X509_set_pubkey(b->x, s->pubkey) != 1)
+	    set_key(b) != 1)
 		return err_ossl(e, ERR_LOCAL, "certificate: not built");
 	return 0;
 }
@@ -232,10 +269,12 @@ add_masa_url(const struct build *b, struct err *e)
 /* Everything but the signature.  The order matters: a self-signed
  * certificate's AKI is taken from its SKI. */
 static X509 *
-build(const struct issue_spec *spec, X509 *issuer, struct err *e)
+build(const struct issue_spec *spec, X509 *issuer, bool key_as_octets,
+    struct err *e)
 {
 	AUTO(X509) x = X509_new();
-	struct build b = { x, issuer != NULL ? issuer : x, spec };
+	struct build b = { x, issuer != NULL ? issuer : x, spec,
+		key_as_octets };
 
 	if (x == NULL)
 		err_die("out of memory");
@@ -254,7 +293,7 @@ X509 *
 issue_cert(const struct issue_spec *spec, X509 *issuer, EVP_PKEY *issuer_key,
     struct err *e)
 {
-	AUTO(X509) x = build(spec, issuer, e);
+	AUTO(X509) x = build(spec, issuer, false, e);
 
 	if (x == NULL)
 		return NULL;
@@ -298,7 +337,7 @@ X509 *
 issue_tbs(
     const struct issue_spec *spec, X509 *issuer, struct buf *tbs, struct err *e)
 {
-	AUTO(X509) x = build(spec, issuer, e);
+	AUTO(X509) x = build(spec, issuer, true, e);
 	EVP_PKEY *key = X509_get0_pubkey(issuer);
 	const X509_ALGOR *outer;
 	unsigned char *der = NULL;
@@ -321,31 +360,38 @@ issue_tbs(
 	return STEAL(x);
 }
 
-int
-issue_finish(
-    X509 *unsigned_cert, X509 *issuer, struct bytes signature, struct err *e)
+X509 *
+issue_finish(struct bytes unsigned_cert, X509 *issuer, struct bytes signature,
+    struct err *e)
 {
-	const ASN1_BIT_STRING *sig;
-	ASN1_BIT_STRING *bits;
+	struct der top = der_open(unsigned_cert);
+	struct der d = der_enter(&top, DER_SEQ);
+	struct bytes tbs = der_whole(&d, DER_SEQ), alg = der_whole(&d, DER_SEQ);
+	struct buf der AUTO_BUF = { 0 };
+	AUTO(X509) x = NULL;
+	size_t at;
 
-	if (signature.len == 0 || signature.len > INT_MAX)
-		return err_set(e, ERR_TRUST,
-		    "certificate: signature of %zu "
-		    "octets",
+	if (d.bad || signature.len == 0) {
+		err_set(e, ERR_TRUST, "certificate: signature of %zu octets",
 		    signature.len);
-	X509_get0_signature(&sig, NULL, unsigned_cert);
-	/* As in set_algorithm: there is no setter. */
-	bits = (ASN1_BIT_STRING *)sig;
-	if (ASN1_BIT_STRING_set(
-		bits, (unsigned char *)signature.p, (int)signature.len) != 1)
-		err_die("out of memory");
-	/* All octets count, whatever zero bits the last one ends in. */
-	bits->flags &= ~(ASN1_STRING_FLAG_BITS_LEFT | 0x07);
-	bits->flags |= ASN1_STRING_FLAG_BITS_LEFT;
-	if (X509_verify(unsigned_cert, X509_get0_pubkey(issuer)) != 1)
-		return err_ossl(
+		return NULL;
+	}
+	buf_add(&der, tbs.p, tbs.len);
+	buf_add(&der, alg.p, alg.len);
+	at = der.len;
+	buf_add(&der, "", 1); /* no unused bits */
+	buf_add(&der, signature.p, signature.len);
+	der_close(&der, at, DER_BITS);
+	der_close(&der, 0, DER_SEQ);
+	/* What goes out is what a reader of these octets sees. */
+	if ((x = ossl_cert_parse(buf_bytes(&der), e)) == NULL)
+		return NULL;
+	if (X509_verify(x, X509_get0_pubkey(issuer)) != 1) {
+		err_ossl(
 		    e, ERR_TRUST, "certificate: signature is not the issuer's");
-	return 0;
+		return NULL;
+	}
+	return STEAL(x);
 }
 
 X509_NAME *

@@ -39,13 +39,15 @@ X509 *issue_cert(const struct issue_spec *spec, X509 *issuer,
 /*
  * The same in two steps, for a CA key that lives in another process:
  * issue_tbs builds everything but the signature (with issuer's name and AKI)
- * and appends the DER of the TBSCertificate; issue_finish puts a signature
- * made over exactly these octets on it and verifies it under issuer's key.
+ * and appends the DER of the TBSCertificate; what it returns is for its octets,
+ * its key cannot be asked for.  issue_finish puts a signature made over exactly
+ * these octets into the DER of that, verifies it under issuer's key (ERR_TRUST)
+ * and returns the certificate as a reader of the octets sees it.
  */
 X509 *issue_tbs(const struct issue_spec *spec, X509 *issuer, struct buf *tbs,
     struct err *e) WARN_UNUSED;
-int issue_finish(X509 *unsigned_cert, X509 *issuer, struct bytes signature,
-    struct err *e) WARN_UNUSED;
+X509 *issue_finish(struct bytes unsigned_cert, X509 *issuer,
+    struct bytes signature, struct err *e) WARN_UNUSED;
 
 /* O, CN, serialNumber in this order, UTF-8; those that are NULL are left out.
  * NULL if one does not fit its type: empty, too long (64), or a serial_number
