@@ -90,7 +90,8 @@ folder_put_new(const struct folder *f, const char *name, const char *suffix,
 }
 
 EVP_PKEY *
-folder_key(const struct folder *f, const char *name, struct err *e)
+folder_key(
+    const struct folder *f, const char *name, const char *kind, struct err *e)
 {
 	struct buf pem AUTO_SECRET = { 0 };
 	AUTO(char) path = folder_path(f, name, ".key");
@@ -106,7 +107,8 @@ folder_key(const struct folder *f, const char *name, struct err *e)
 		    f->dir, name);
 		return NULL;
 	}
-	key = ossl_new_key_p256();
+	if ((key = ossl_new_key(kind != NULL ? kind : "p256", e)) == NULL)
+		return NULL;
 	ossl_key_pem(key, &pem);
 	if (folder_put(f, name, ".key", 0600, buf_bytes(&pem), e) == -1)
 		return NULL;

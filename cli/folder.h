@@ -32,9 +32,10 @@ int folder_put(const struct folder *f, const char *name, const char *suffix,
 int folder_put_new(const struct folder *f, const char *name, const char *suffix,
     mode_t mode, struct bytes data, struct err *e) WARN_UNUSED;
 
-/* NAME.key: the one that is there, or a fresh P-256 key. */
-EVP_PKEY *folder_key(
-    const struct folder *f, const char *name, struct err *e) WARN_UNUSED;
+/* NAME.key: the one that is there, or a fresh one of this kind (ossl_new_key;
+ * NULL: P-256). */
+EVP_PKEY *folder_key(const struct folder *f, const char *name, const char *kind,
+    struct err *e) WARN_UNUSED;
 /* NAME.crt's first certificate, or NULL. */
 X509 *folder_cert(
     const struct folder *f, const char *name, struct err *e) WARN_UNUSED;

@@ -24,6 +24,7 @@ enum {
 	OPT_MAP_SIZE,
 	OPT_ADDRESS,
 	OPT_ORGANIZATION,
+	OPT_CA_KEY,
 	OPT_HOLD,
 	OPT_CHECK_AFTER,
 	OPT_RETRY_AFTER,
@@ -170,6 +171,7 @@ on_ra(int key, char *arg, struct argp_state *state)
 		{ OPT_MASA_RETRY_MAX, &a->ra.masa_retry_max, NULL },
 		{ OPT_MAP_SIZE, &a->ra.map_size, NULL },
 		{ OPT_ORGANIZATION, &a->ra.organization, NULL },
+		{ OPT_CA_KEY, &a->ra.ca_key, NULL },
 		{ OPT_OUT, &a->out, NULL },
 	};
 
@@ -219,6 +221,9 @@ static const struct argp_option ra_argp_options[] = {
 	{ "map-size", OPT_MAP_SIZE, "SIZE", 0, "Size of each store (1GiB)", 0 },
 	{ "organization", OPT_ORGANIZATION, "TEXT", 0,
 	    "Organization in the certificates issued", 0 },
+	{ "ca-key", OPT_CA_KEY, "KIND", 0,
+	    "Keys of the domain's root and CA: p256, p384 or rsa3072 (p256)",
+	    0 },
 	{ NULL, 0, NULL, 0,
 	    "The masa-client, which asks makers for vouchers:", 1 },
 	{ "no-masa", OPT_NO_MASA, NULL, 0, "None beside this RA", 1 },

@@ -10,6 +10,7 @@ struct ra_options {
 	const char *address;  /* where sites dial; NULL: first host and port */
 	const char *map_size; /* of its store */
 	const char *organization; /* in certificates issued; NULL: none */
+	const char *ca_key;	  /* "p256", "p384", "rsa3072": root and CA */
 	struct words hosts, listens, vendors;
 	bool no_masa;		     /* no masa-client beside the RA */
 	const char *masa_address;    /* as address, of the masa-client */
@@ -35,7 +36,8 @@ struct site_options {
 
 #define RA_OPTIONS_INIT \
 	{ \
-		.name = "ra", .map_size = "1GiB", .masa_retry_max = "300s" \
+		.name = "ra", .map_size = "1GiB", .masa_retry_max = "300s", \
+		.ca_key = "p256" \
 	}
 #define SITE_OPTIONS_INIT \
 	{ \

@@ -31,10 +31,39 @@ chain_pem(const struct folder *f, const struct profile *p, X509 *x,
 	return 0;
 }
 
+/* Kinds of the domain's own keys. */
+static const struct {
+	const char *option, *kind; /* kind: ossl_new_key's */
+} ca_keys[] = {
+	{ "p256", "p256" },
+	{ "p384", "p384" },
+	{ "rsa3072", "rsa" },
+};
+
+/* NULL: there is no such option. */
+static const char *
+ca_key_kind(const char *option)
+{
+	for (size_t i = 0; i < NELEMS(ca_keys); i++)
+		if (strcmp(ca_keys[i].option, option) == 0)
+			return ca_keys[i].kind;
+	return NULL;
+}
+
+/* The root as well: a chain is as strong as what it hangs on. */
+static const char *
+key_kind(const struct profile *p, const struct ra_options *o)
+{
+	return strcmp(p->name, "domain-root") == 0 ||
+		strcmp(p->name, "domain-ca") == 0
+	    ? ca_key_kind(o->ca_key)
+	    : NULL;
+}
+
 /* who: name of the service that the certificate is for. */
 static int
 make_cert(const struct folder *f, const struct profile *p, const char *who,
-    const struct words *hosts, struct err *e)
+    const struct ra_options *o, struct err *e)
 {
 	struct buf san AUTO_BUF = { 0 }, pem AUTO_BUF = { 0 };
 	AUTO(EVP_PKEY) key = NULL;
@@ -45,15 +74,15 @@ make_cert(const struct folder *f, const struct profile *p, const char *who,
 		folder_say(f, "%s.crt: kept, its key is elsewhere", p->name);
 		return 0;
 	}
-	if ((key = folder_key(f, p->name, e)) == NULL)
+	if ((key = folder_key(f, p->name, key_kind(p, o), e)) == NULL)
 		return -1;
 	if (folder_has(f, p->name, ".crt")) {
 		folder_say(f, "%s.crt: there already, kept", p->name);
 		return 0;
 	}
 	if (!p->ca &&
-	    profile_san(&san, "service", who, hosts->v, p->hosts ? hosts->n : 0,
-		e) == -1)
+	    profile_san(&san, "service", who, o->hosts.v,
+		p->hosts ? o->hosts.n : 0, e) == -1)
 		return -1;
 	x = issuer_issue(
 	    f, p, who, p->ca ? NULL : (char *)san.data, key, key, e);
@@ -64,10 +93,10 @@ make_cert(const struct folder *f, const struct profile *p, const char *who,
 
 static int
 make_certs(const struct folder *f, const struct profile *p, const char *who,
-    const struct words *hosts, struct err *e)
+    const struct ra_options *o, struct err *e)
 {
 	for (; p->name != NULL; p++)
-		if (make_cert(f, p, who, hosts, e) == -1)
+		if (make_cert(f, p, who, o, e) == -1)
 			return -1;
 	return 0;
 }
@@ -198,6 +227,9 @@ check_options(const struct folder *f, const struct ra_options *o, struct err *e)
 	if (profile_san(&san, "service", o->name, o->hosts.v, o->hosts.n, e) ==
 	    -1)
 		return -1;
+	if (ca_key_kind(o->ca_key) == NULL)
+		return err_set(e, ERR_USAGE,
+		    "--ca-key %s: wanted p256, p384 or rsa3072", o->ca_key);
 	if (size_parse(o->map_size, &size, e) == -1)
 		return err_prefix(e, "--map-size");
 	for (i = 0; i < o->listens.n; i++)
@@ -257,7 +289,7 @@ fill(const struct folder *f, const struct ra_options *o, struct err *e)
 	size_t i;
 
 	if (check_options(f, o, e) == -1 || check_same(f, o, e) == -1 ||
-	    make_certs(f, profiles_ra, o->name, &o->hosts, e) == -1 ||
+	    make_certs(f, profiles_ra, o->name, o, e) == -1 ||
 	    folder_seal(f, "seal", e) == -1 ||
 	    file_mkdirs(sites, 0700, e) == -1 ||
 	    file_mkdirs(store, 0700, e) == -1)
@@ -269,7 +301,7 @@ fill(const struct folder *f, const struct ra_options *o, struct err *e)
 	if (remember(f, o, e) == -1 || make_conf(f, o, e) == -1)
 		return -1;
 	if (!o->no_masa &&
-	    (make_certs(f, profiles_masa, MASA_NAME, &o->hosts, e) == -1 ||
+	    (make_certs(f, profiles_masa, MASA_NAME, o, e) == -1 ||
 		masa_fill(f, o, e) == -1))
 		return -1;
 	return tell_root(f, e);

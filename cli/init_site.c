@@ -18,7 +18,7 @@ static X509_REQ *
 make_csr(const struct folder *f, const struct site_options *o,
     const char *key_name, struct err *e)
 {
-	AUTO(EVP_PKEY) key = folder_key(f, key_name, e);
+	AUTO(EVP_PKEY) key = folder_key(f, key_name, NULL, e);
 	AUTO(X509_NAME) subject = issue_name(o->name, NULL, NULL);
 	const struct profile *p = profile_find(profiles_site, key_name);
 	struct buf san AUTO_BUF = { 0 };
