@@ -465,8 +465,8 @@ static const struct {
 	unsigned counts; /* for what */
 	unsigned runs;	 /* for what also, without counting */
 } calls[] = {
-	{ "mutual TLS 1.3 handshake, the server's side", tls_handshake,
-	    ACCEPT | POLL, 0 },
+	{ "mutual TLS 1.3 handshake, the server's side", tls_handshake, ACCEPT,
+	    0 },
 	{ "SSL_read of both requests, SSL_write of both answers", tls_octets,
 	    ACCEPT, 0 },
 	{ "voucher request: d2i_CMS_ContentInfo", voucher_parsed, ACCEPT, 0 },
@@ -496,7 +496,7 @@ static const struct {
 	{ "answer: EVP_DigestSign", service_signed, ISSUE, 0 },
 	{ "batch with the receipt: EVP_DigestSign", service_signed, ISSUE, 0 },
 	{ "batch with the answer: EVP_DigestSign", service_signed, ISSUE, 0 },
-	{ "all freed", all_freed, ACCEPT | POLL, ISSUE },
+	{ "all freed", all_freed, ACCEPT, ISSUE | POLL },
 };
 
 static double

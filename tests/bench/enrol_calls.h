@@ -22,8 +22,9 @@ struct enrol_calls *enrol_calls_new(const struct site *s);
 void enrol_calls_free(struct enrol_calls *c);
 AUTO_DEFINE(enrol_calls, struct enrol_calls, enrol_calls_free);
 
-/* All calls of one enrolment up to "waiting"; of one poll: a mutual handshake,
- * a signature verified, one made; of one case at the RA, judged and issued.
+/* All calls of one enrolment up to "waiting"; of one poll, but for its
+ * handshake; of one case at the RA, judged and issued, those that sign and
+ * verify.
  * Microseconds of this thread's processor time; ends the process if a call
  * fails. */
 double enrol_calls_accept(struct enrol_calls *c, const struct enrol_input *in);

@@ -86,6 +86,12 @@ talks_n(const struct talks *t)
 	return t->n;
 }
 
+struct signer **
+talks_signers(const struct talks *t)
+{
+	return t->signers;
+}
+
 void
 talks_prepare_polls(struct talks *t)
 {

@@ -19,6 +19,7 @@ struct talks *talks_new(
 void talks_free(struct talks *t);
 AUTO_DEFINE(talks, struct talks, talks_free);
 size_t talks_n(const struct talks *t);
+struct signer **talks_signers(const struct talks *t);
 
 /* After TALK_ENROL: a pollReq each, after the answer that it was given. */
 void talks_prepare_polls(struct talks *t);
