@@ -1,26 +1,7 @@
 /* Answers of the service: which are believed, and how the device gets them. */
-#include "tests/unit/carry_lab.h"
+#include "tests/unit/fwd_lab.h"
 
 #include "registrar/call_int.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
 
 /* The device's request, answered "waiting" and in custody as entry 1. */
 static struct cmp_msg *

@@ -1,27 +1,8 @@
 /* certConf: whose pkiConf it gets, now or after polling; what may be said in
  * pvno 3; that nothing of it is lost by a restart. */
-#include "tests/unit/carry_lab.h"
+#include "tests/unit/fwd_lab.h"
 
 #include "registrar/call_int.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
 
 static const struct reg_want delay = { .cmp = "hold: 0s, certconf: delay" };
 static const struct reg_want delay_hold = {

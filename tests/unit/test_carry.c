@@ -1,25 +1,6 @@
 /* The carry socket: how entries leave, and whom the registrar believes. */
 #include "registrar/carry_int.h"
-#include "tests/unit/carry_lab.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
+#include "tests/unit/fwd_lab.h"
 
 static void
 enrol(struct reg_lab *g, const char *name, struct buf *request)

@@ -1,24 +1,5 @@
 /* A service that was put back to an older copy is told what it forgot. */
-#include "tests/unit/carry_lab.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
+#include "tests/unit/fwd_lab.h"
 
 static void
 ask_for_evidence(uint64_t next_id)

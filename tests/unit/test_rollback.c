@@ -1,27 +1,8 @@
 /* One side was put back to an older copy: how the registrar finds out, and what
  * it does then; and a link that does not get on. */
-#include "tests/unit/carry_lab.h"
+#include "tests/unit/fwd_lab.h"
 
 #include "registrar/carry_int.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
 
 static void
 welcome(const struct frame_hello *h)

@@ -1,27 +1,8 @@
 /* What time does to a queue: expiry with a stored answer, retention,
  * checkpoints. */
-#include "tests/unit/carry_lab.h"
+#include "tests/unit/fwd_lab.h"
 
 #include "registrar/ending.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
 
 /* The device's request, answered "waiting", as the next entry. */
 static struct cmp_msg *

@@ -3,29 +3,10 @@
  * first copy has left it, after that the service alone; what was given up, and
  * what comes late.
  */
-#include "tests/unit/carry_lab.h"
+#include "tests/unit/fwd_lab.h"
 
 #include "common/base/cbor.h"
 #include "registrar/ending.h"
-
-static struct forwarder fwd;
-
-static int
-setup(void **state)
-{
-	int rc = reg_lab_setup(state);
-	struct reg_lab *g = *state;
-
-	fwd_init(&fwd, g, "ra", g->l->service);
-	return rc;
-}
-
-static int
-teardown(void **state)
-{
-	fwd_close(&fwd);
-	return reg_lab_teardown(state);
-}
 
 static struct cmp_msg *
 poll_for(struct reg_lab *g, const struct cmp_msg *last)
