@@ -6,9 +6,11 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 
-#define PLACES 1024
+#define SETS 256
+#define WAYS 4
 
-/* Each question has one place, and shares it: who comes later takes it. */
+/* Each question has one set, and shares it: who comes later takes the place
+ * that was taken first. */
 struct memo {
 	struct digest asked;
 	uint64_t since; /* monotonic milliseconds; 0: nothing is here */
@@ -18,7 +20,7 @@ struct memo {
 
 struct trust_memo {
 	pthread_mutex_t lock;
-	struct memo places[PLACES];
+	struct memo places[SETS][WAYS];
 };
 
 struct trust_memo *
@@ -40,9 +42,24 @@ trust_memo_free(struct trust_memo *m)
 }
 
 static struct memo *
-place_of(struct trust_memo *m, const struct digest *asked)
+set_of(struct trust_memo *m, const struct digest *asked)
 {
-	return &m->places[(asked->b[0] | (unsigned)asked->b[1] << 8) % PLACES];
+	return m->places[asked->b[0] % SETS];
+}
+
+/* Its own place in the set, or the one to be given up for it. */
+static struct memo *
+place_of(struct memo *set, const struct digest *asked)
+{
+	struct memo *oldest = set;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (memcmp(&set[i].asked, asked, sizeof(*asked)) == 0)
+			return &set[i];
+		if (set[i].since < oldest->since)
+			oldest = &set[i];
+	}
+	return oldest;
 }
 
 /* Both clocks must agree that it is not old: the one may stand still while the
@@ -62,10 +79,11 @@ bool
 trust_memo_find(struct trust_memo *m, const struct digest *asked, uint64_t at,
     int *ret_anchor)
 {
-	const struct memo *p = place_of(m, asked);
+	const struct memo *p;
 	bool found;
 
 	pthread_mutex_lock(&m->lock);
+	p = place_of(set_of(m, asked), asked);
 	found =
 	    is_fresh(p, at) && memcmp(&p->asked, asked, sizeof(*asked)) == 0;
 	if (found)
@@ -79,7 +97,7 @@ trust_memo_keep(
     struct trust_memo *m, const struct digest *asked, uint64_t at, int anchor)
 {
 	pthread_mutex_lock(&m->lock);
-	*place_of(m, asked) = (struct memo){ .asked = *asked,
+	*place_of(set_of(m, asked), asked) = (struct memo){ .asked = *asked,
 		.since = clock_mono_ms(),
 		.at = at,
 		.anchor = anchor };
