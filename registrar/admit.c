@@ -14,6 +14,16 @@ not_authorized(struct err *e, const char *why)
 	return err_fail(e, ERR_POLICY, CMP_NOT_AUTHORIZED, "%s", why);
 }
 
+/* Most show the same to TLS and in the message: it was decoded once. */
+static void
+push_once(STACK_OF(X509) * all, X509 *x)
+{
+	for (int i = 0; i < sk_X509_num(all); i++)
+		if (sk_X509_value(all, i) == x)
+			return;
+	sk_X509_push(all, x);
+}
+
 /* What travels has with it all that its signer is judged by. */
 static STACK_OF(X509) *
     admit_untrusted(const struct admit *a, const X509 *whose)
@@ -24,7 +34,7 @@ static STACK_OF(X509) *
 
 	for (size_t i = 0; i < n; i++)
 		for (int j = 0; j < sk_X509_num(from[i]); j++)
-			sk_X509_push(all, sk_X509_value(from[i], j));
+			push_once(all, sk_X509_value(from[i], j));
 	return all;
 }
 
