@@ -1,8 +1,9 @@
 /*
  * Writes the seeds of the fuzzers: DIR/cbor, DIR/cert, DIR/cmp, DIR/cms,
- * DIR/frame, DIR/front, DIR/id and DIR/voucher, one well formed input of each
- * sort, and of SignedData what nobody should send as well.  Run by hand; what it writes is committed.
- * Keys are made anew each time, so the files differ from run to run.
+ * DIR/crl, DIR/frame, DIR/front, DIR/id and DIR/voucher, one well formed input
+ * of each sort, and of SignedData what nobody should send as well.  Run by
+ * hand; what it writes is committed.  Keys are made anew each time, so the
+ * files differ from run to run.
  */
 #include <stdio.h>
 
@@ -464,6 +465,7 @@ main(int argc, char **argv)
 	frame_batch_seeds(state);
 	frame_evidence_seeds(state);
 	frame_small_seeds(state);
+	crl_seeds(state);
 	front_seeds(state);
 	cbor_seeds();
 	id_seed();

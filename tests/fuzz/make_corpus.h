@@ -1,4 +1,4 @@
-/* Private to make_corpus.c and make_front_corpus.c. */
+/* Private to make_corpus.c and make_*_corpus.c. */
 #ifndef WAYBILL_TESTS_MAKE_CORPUS_H
 #define WAYBILL_TESTS_MAKE_CORPUS_H
 
@@ -9,6 +9,7 @@ void seed_buf(const char *folder, const char *name, struct buf *b);
 /* Ends the process if rc is -1. */
 void check(int rc, const struct err *e);
 
+void crl_seeds(struct fixture *f);
 void front_seeds(struct fixture *f);
 
 #endif
