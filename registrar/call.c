@@ -3,6 +3,7 @@
 #include <string.h>
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/pki/cert_memo.h"
 #include "common/pki/certfacts.h"
 #include "registrar/nonce.h"
 
@@ -49,7 +50,7 @@ call_admit(struct call *c, enum admit_as as, struct err *e)
 	    admit_check(c->r, a, e) == -1 ||
 	    cmp_verify(c->m, a->signer, e) == -1)
 		return -1;
-	c->spki = spki_digest(X509_get0_pubkey(a->signer));
+	c->spki = cert_spki_digest(a->signer);
 	c->row = entry_row(ENTRY_CMP, &c->spki, cmp_transaction_id(c->m), 0);
 	return 0;
 }
@@ -334,6 +335,8 @@ call_start(struct front *f, struct https_req *q, const char *path_profile)
 	c->r = f->r;
 	c->q = q;
 	str_copy(c->profile, sizeof(c->profile), path_profile);
+	/* Most show the same certificates again in the message. */
+	cert_memo_keep(https_peer_cert(q), https_peer_chain(q));
 	if (cmp_parse(https_body(q), &c->m, &e) == -1)
 		call_unreadable(c, &e);
 	else
