@@ -160,17 +160,23 @@ distrust(struct err *e, X509 *x, const char *why)
 	    cert_subject_text(x, subject, sizeof(subject)), why);
 }
 
-/* Limits before anything expensive. */
 static int
-check_limits(X509 *leaf, const STACK_OF(X509) * untrusted, struct err *e)
+check_number(const STACK_OF(X509) * untrusted, struct err *e)
 {
-	struct err why = ERR_INIT;
-	int i;
-
 	if (sk_X509_num(untrusted) > UNTRUSTED_MAX)
 		return err_fail(e, ERR_TRUST, CMP_SIGNER_NOT_TRUSTED,
 		    "chain: %d certificates, limit %d", sk_X509_num(untrusted),
 		    UNTRUSTED_MAX);
+	return 0;
+}
+
+/* Before anything expensive is done with them. */
+static int
+check_keys(X509 *leaf, const STACK_OF(X509) * untrusted, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int i;
+
 	if (cert_key_check(leaf, &why) == -1)
 		return distrust(e, leaf, why.msg);
 	for (i = 0; i < sk_X509_num(untrusted); i++)
@@ -256,6 +262,8 @@ asked_of(X509 *leaf, const STACK_OF(X509) * untrusted)
 	insert(&all[1], &n, &d);
 	all[0] = d;
 	for (i = 0; i < sk_X509_num(untrusted); i++) {
+		if (sk_X509_value(untrusted, i) == leaf)
+			continue;
 		d = cert_digest(sk_X509_value(untrusted, i));
 		insert(&all[1], &n, &d);
 	}
@@ -318,7 +326,7 @@ trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
 	struct digest asked;
 	int anchor;
 
-	if (check_limits(leaf, untrusted, e) == -1)
+	if (check_number(untrusted, e) == -1)
 		return -1;
 	if (t->memo != NULL && ret_chain == NULL) {
 		asked = asked_of(leaf, untrusted);
@@ -327,7 +335,8 @@ trust_check(const struct trust *t, X509 *leaf, const STACK_OF(X509) * untrusted,
 			return 0;
 		}
 	}
-	if ((anchor = verify(t, leaf, untrusted, at, ret_chain, e)) == -1)
+	if (check_keys(leaf, untrusted, e) == -1 ||
+	    (anchor = verify(t, leaf, untrusted, at, ret_chain, e)) == -1)
 		return -1;
 	*ret_name = t->names[anchor];
 	return 0;
