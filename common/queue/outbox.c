@@ -195,14 +195,9 @@ find_job(struct store_txn *t, void *arg, struct err *e)
 {
 	struct find *f = arg;
 
-	if (f->row != NULL &&
-	    (f->rc = outbox_tx_get(t, f->row, &f->id, e)) != 1)
-		return f->rc;
-	f->rc = outbox_row_get(f->o, t, f->id, f->ret, e);
-	if (f->rc == 0 && f->row != NULL)
-		return err_set(e, ERR_DAMAGE,
-		    "entry %llu: its row has vanished",
-		    (unsigned long long)f->id);
+	f->rc = f->row != NULL
+	    ? outbox_row_find(f->o, t, f->row, &f->id, f->ret, e)
+	    : outbox_row_get(f->o, t, f->id, f->ret, e);
 	return f->rc == -1 ? -1 : 0;
 }
 

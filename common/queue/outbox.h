@@ -8,8 +8,8 @@
  * is committed.
  *
  * Databases: "row" (id: the entry's changing part; id | 1: its octets; the id
- * of a value | 2: an answer), "tx" (row digest -> id), "audit".  What is not
- * an entry's stands in the head's user words (schemas/entry.cddl).
+ * of a value | 2: an answer), "tx" (id: the row digest again), "audit".  What
+ * is not an entry's stands in the head's user words (schemas/entry.cddl).
  *
  * Open is what awaits its answer: received, queued, in flight, custody.
  */

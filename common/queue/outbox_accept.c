@@ -23,42 +23,33 @@ struct accept_job {
 
 /* ---- may it come in? ------------------------------------------------- */
 
-/* What does not open is told as dead, from now on. */
+/* 1 these octets were accepted before, 0 the row is free, -1.  A refusal is
+ * told in j.  What does not open is told as dead, from now on. */
 static int
-known_get(struct accept_job *j, struct store_txn *t, uint64_t id, struct err *e)
+check_known(struct accept_job *j, struct store_txn *t, struct err *e)
 {
+	static const struct digest unknown; /* of one that was buried */
 	struct outbox_entry *en = &j->a->entry;
 	struct err why = ERR_INIT;
-	int rc = outbox_row_get(j->o, t, id, en, &why);
+	char text[ENTRY_ID_TEXT];
+	uint64_t id;
+	int rc = outbox_row_find(j->o, t, &j->a->row, &id, en, &why);
 
-	if (rc == 1)
+	if (rc == 0)
 		return 0;
 	if (rc == -1 && why.kind != ERR_DAMAGE) {
 		if (e != NULL)
 			*e = why;
 		return -1;
 	}
-	j->buried = id;
-	return outbox_bury(j->o, t, id, &j->a->row,
-	    rc == 0 ? "its row has vanished" : "its row does not open", en, e);
-}
-
-/* 1 these octets were accepted before, 0 the row is free, -1.  A refusal is
- * told in j. */
-static int
-check_known(struct accept_job *j, struct store_txn *t, struct err *e)
-{
-	static const struct digest unknown; /* of one that was buried */
-	char text[ENTRY_ID_TEXT];
-	uint64_t id;
-	int rc;
-
-	if ((rc = outbox_tx_get(t, &j->a->row, &id, e)) != 1)
-		return rc;
-	if (known_get(j, t, id, e) == -1)
-		return -1;
-	if (digest_eq(&j->a->entry.digest, &j->digest) ||
-	    digest_eq(&j->a->entry.digest, &unknown))
+	if (rc == -1) {
+		j->buried = id;
+		if (outbox_bury(j->o, t, id, &j->a->row,
+			"its row does not open", en, e) == -1)
+			return -1;
+	}
+	if (digest_eq(&en->digest, &j->digest) ||
+	    digest_eq(&en->digest, &unknown))
 		return 1;
 	err_fail(&j->refusal, ERR_POLICY, FAIL_TRANSACTION_ID_IN_USE,
 	    "entry %s: RFC 9483 3.5: the same transactionID with "

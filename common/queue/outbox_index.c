@@ -9,6 +9,7 @@ outbox_index_init(struct outbox_index *x)
 	memset(x, 0, sizeof(*x));
 	pthread_mutex_init(&x->lock, NULL);
 	devices_init(&x->devices);
+	names_init(&x->names);
 }
 
 static void
@@ -21,6 +22,7 @@ index_free(struct outbox_index *x)
 	free(x->chunks);
 	free(x->vendors.v);
 	devices_done(&x->devices);
+	names_done(&x->names);
 }
 
 void
@@ -39,6 +41,7 @@ outbox_index_reset(struct outbox_index *x)
 	x->n_chunks = x->cap_chunks = x->gone = 0;
 	x->vendors = (struct vendors){ 0 };
 	devices_init(&x->devices);
+	names_init(&x->names);
 	x->open = 0;
 	memset(&x->counts, 0, sizeof(x->counts));
 	pthread_mutex_unlock(&x->lock);
@@ -226,6 +229,7 @@ outbox_slot_of(struct outbox_index *x, const struct outbox_entry *en)
 		.changed = seconds(en->changed),
 		.older = POS_NONE,
 		.label = label_hash(en->label),
+		.name = name_hash(&en->row),
 		.state = en->state,
 		.kind = en->kind,
 		.route = en->route,
@@ -265,6 +269,8 @@ sum(struct outbox_index *x, uint32_t pos, bool in)
 		c->in_set[set] = (uint16_t)(c->in_set[set] + by);
 		c->set[set][off / 64] ^= UINT64_C(1) << off % 64;
 	}
+	if (slot_named(s))
+		(in ? names_add : names_remove)(x, pos);
 	if (slot_counts(s)) {
 		x->open += in ? 1 : UINT64_MAX;
 		if (s->device != DEVICE_NONE)

@@ -18,6 +18,7 @@
  *  outbox_index.c    what is kept in memory: slots, and how they change
  *  outbox_change.c   the same: what a job changes, and how it is undone or told
  *  outbox_device.c   the same: devices and vendors
+ *  outbox_name.c     the same: by row digest
  *  outbox_pick.c     the same: what may leave, is due, matches
  */
 #ifndef WAYBILL_QUEUE_OUTBOX_INT_H
@@ -29,7 +30,7 @@
 
 enum outbox_db { DB_ROW, DB_TX, DB_AUDIT, DB_REFERENCE };
 
-#define OUTBOX_VERSION 2 /* of rows and words; 1: outbox_upgrade.c */
+#define OUTBOX_VERSION 3 /* of rows and words; older: outbox_upgrade.c */
 #define WATCHERS_MAX   16
 #define PEERS_MAX      8
 #define RECENT_WINDOW  3600 /* seconds: "an hour" of per_device_hour */
@@ -87,7 +88,7 @@ unsigned vendors_find(const struct vendors *v, const char *name);
 
 /* ---- memory: slots (outbox_index.c) ----------------------------------- */
 
-/* One entry: 36 octets, for there may be a million.  Times are cut at 2106. */
+/* One entry: 44 octets, for there may be a million.  Times are cut at 2106. */
 struct slot {
 	uint32_t id;	   /* over its chunk's base */
 	uint32_t parent;   /* how much older its id is; 0: none */
@@ -97,14 +98,16 @@ struct slot {
 	uint32_t device;
 	uint32_t older; /* position of the device's next older initial one */
 	uint32_t label; /* a hash */
+	uint32_t name;	/* of its row digest, the first octets */
+	uint32_t next;	/* position of another of its bucket of names */
 	unsigned state : 4, kind : 3, route : 3;
 	bool step : 1, initial : 1, held : 1, late : 1, left : 1;
 	bool resend : 1, unsure : 1, pruned : 1;
-	bool nameless : 1; /* no row digest: "tx" does not lead to it */
+	bool nameless : 1; /* no row digest */
 	bool pending : 1;  /* changed in the transaction that is open */
 	unsigned vendor : 12;
 };
-_Static_assert(sizeof(struct slot) <= 36, "memory a waiting entry costs");
+_Static_assert(sizeof(struct slot) <= 44, "memory a waiting entry costs");
 
 /*
  * What may leave stands in one set of its lane: a class and a kind.  fresh
@@ -142,6 +145,12 @@ struct chunk {
 	struct slot v[CHUNK_SLOTS];
 };
 
+/* Slots by their row digest, but for the nameless and the pruned. */
+struct names {
+	uint32_t *buckets; /* positions */
+	size_t n, n_buckets;
+};
+
 struct watcher {
 	outbox_watch_fn fn;
 	void *arg;
@@ -161,6 +170,7 @@ struct outbox_index {
 	uint32_t gone; /* chunks that went before them */
 	struct devices devices;
 	struct vendors vendors;
+	struct names names;
 	uint64_t open; /* with what is not committed */
 	struct outbox_counts counts;
 	struct watcher watchers[WATCHERS_MAX];
@@ -224,6 +234,22 @@ uint64_t outbox_index_before(struct outbox_index *x, enum entry_kind k,
  * max. */
 unsigned outbox_index_recent(const struct outbox_index *x, enum entry_kind k,
     const struct digest *device, uint64_t now, unsigned max);
+
+/* ---- outbox_name.c ---------------------------------------------------- */
+
+struct outbox_index;
+void names_init(struct names *v);
+void names_done(struct names *v);
+bool slot_named(const struct slot *s);
+/* The slot at pos, which is named, is found by its name from now on, or not
+ * any more. */
+void names_add(struct outbox_index *x, uint32_t pos);
+void names_remove(struct outbox_index *x, uint32_t pos);
+uint32_t name_hash(const struct digest *row);
+/* From any thread: the highest id below this one that may be of this row, or
+ * 0.  Of the digest 32 bits are compared: the row tells. */
+uint64_t outbox_index_named(
+    struct outbox_index *x, const struct digest *row, uint64_t below);
 
 /* ---- outbox_change.c -------------------------------------------------- */
 
@@ -326,7 +352,10 @@ bool outbox_left(const struct outbox_entry *en);
 /* 1 found, 0 absent, -1. */
 int outbox_row_get(struct outbox *o, struct store_txn *t, uint64_t id,
     struct outbox_entry *ret, struct err *e) WARN_UNUSED;
-int outbox_tx_get(struct store_txn *t, const struct digest *row, uint64_t *ret,
+/* By its row digest.  ERR_DAMAGE: it is *ret_id, and its row does not open, or
+ * has vanished. */
+int outbox_row_find(struct outbox *o, struct store_txn *t,
+    const struct digest *row, uint64_t *ret_id, struct outbox_entry *ret,
     struct err *e) WARN_UNUSED;
 int outbox_octets_get(struct store_txn *t, uint64_t id,
     struct outbox_octets *ret, struct entry_header *ret_header,
@@ -334,7 +363,11 @@ int outbox_octets_get(struct store_txn *t, uint64_t id,
 /* Row and memory index. */
 int outbox_row_put(struct outbox *o, struct store_txn *t,
     const struct outbox_entry *en, struct err *e) WARN_UNUSED;
+/* Its row digest once more, on another page than its row: who loses that is
+ * still known to its device. */
 int outbox_tx_put(struct store_txn *t, const struct outbox_entry *en,
+    struct err *e) WARN_UNUSED;
+int outbox_tx_del(struct store_txn *t, const struct outbox_entry *en,
     struct err *e) WARN_UNUSED;
 /* Under a new id of the store's. */
 int outbox_answer_put(struct store_txn *t, struct bytes answer, uint64_t *ret,
@@ -344,7 +377,7 @@ int outbox_octets_put(struct outbox *o, struct store_txn *t,
     struct entry_header *h, struct bytes bytes, struct bytes wrapped,
     struct err *e) WARN_UNUSED;
 /* What is still known of an entry whose row is lost: a dead one of that id.
- * row: its row digest, or NULL. */
+ * row: its row digest; NULL: as "tx" knows it. */
 void outbox_buried(struct store_txn *t, uint64_t id, const struct digest *row,
     const char *reason, struct outbox_entry *ret);
 

@@ -73,8 +73,7 @@ prune_one(struct prune_job *j, struct store_txn *t, uint64_t id, struct err *e)
 		return rc == -1 ? -1 : 0;
 	if (del(t, id, PART_OCTETS, e) == -1 ||
 	    empty(t, en.answer_value, e) == -1 ||
-	    empty(t, en.late_value, e) == -1 ||
-	    store_del(t, DB_TX, bytes_of(en.row.b, DIGEST_LEN), e) == -1)
+	    empty(t, en.late_value, e) == -1 || outbox_tx_del(t, &en, e) == -1)
 		return -1;
 	en.pruned = true;
 	en.answer_value = en.late_value = 0;

@@ -20,7 +20,8 @@ outbox_key(uint8_t key[OUTBOX_KEY_LEN], uint64_t id, enum outbox_part part)
 
 /* ---- the part that changes -------------------------------------------- */
 
-#define ENTRY_FIELDS 30
+#define ENTRY_FIELDS  30
+#define OCTETS_FIELDS 6
 
 void
 outbox_entry_encode(const struct outbox_entry *en, struct buf *out)
@@ -132,15 +133,42 @@ outbox_left(const struct outbox_entry *en)
 
 /* ---- the part that stays ---------------------------------------------- */
 
+/* A nested message has the device's octets in it: they are not written twice,
+ * which is a page of 4 KiB less a commit. */
 void
 outbox_octets_encode(struct bytes octets, struct bytes wrapped,
     struct bytes header, struct bytes sig, struct buf *out)
 {
-	cbor_write_array(out, 4);
-	cbor_write_bytes(out, octets.p, octets.len);
+	const uint8_t *in = octets.len == 0 || wrapped.len == 0
+	    ? NULL
+	    : memmem(wrapped.p, wrapped.len, octets.p, octets.len);
+
+	cbor_write_array(out, OCTETS_FIELDS);
+	cbor_write_bytes(out, octets.p, in != NULL ? 0 : octets.len);
+	cbor_write_uint(out, in != NULL ? (uint64_t)(in - wrapped.p) : 0);
+	cbor_write_uint(out, in != NULL ? octets.len : 0);
 	cbor_write_bytes(out, wrapped.p, wrapped.len);
 	cbor_write_bytes(out, header.p, header.len);
 	cbor_write_bytes(out, sig.p, sig.len);
+}
+
+/* The device's octets and what travels. */
+static void
+read_octets(struct cbor_in *in, struct bytes *ret, struct bytes *ret_wrapped)
+{
+	struct bytes own = cbor_read_bytes(in, OCTETS_MAX), wrapped;
+	uint64_t at = cbor_read_uint(in, OCTETS_MAX);
+	uint64_t len = cbor_read_uint(in, OCTETS_MAX);
+
+	wrapped = cbor_read_bytes(in, OCTETS_MAX);
+	*ret = own;
+	*ret_wrapped = wrapped;
+	if (len == 0)
+		return;
+	if (own.len > 0 || at > wrapped.len || len > wrapped.len - at)
+		cbor_read_bad(in, "octets that are not in what travels");
+	else
+		*ret = bytes_of(wrapped.p + at, len);
 }
 
 void
@@ -161,9 +189,8 @@ outbox_octets_decode(uint64_t id, struct bytes row, struct outbox_octets *ret,
 	struct cbor_in in;
 
 	cbor_read_init(&in, row, "octets");
-	cbor_read_array(&in, 4);
-	octets = cbor_read_bytes(&in, OCTETS_MAX);
-	wrapped = cbor_read_bytes(&in, OCTETS_MAX);
+	cbor_read_array(&in, OCTETS_FIELDS);
+	read_octets(&in, &octets, &wrapped);
 	header = cbor_read_bytes(&in, ENTRY_HEADER_MAX);
 	sig = cbor_read_bytes(&in, OCTETS_MAX);
 	if (cbor_read_end(&in, e) == -1 ||
@@ -199,16 +226,56 @@ outbox_row_get(struct outbox *o, struct store_txn *t, uint64_t id,
 	return 1;
 }
 
-int
-outbox_tx_get(
-    struct store_txn *t, const struct digest *row, uint64_t *ret, struct err *e)
+/* Whose row it is stands in "tx" too: under the entry's id, or, before version
+ * 3, the id under the digest. */
+static int
+tx_agrees(
+    struct store_txn *t, uint64_t id, const struct digest *row, struct err *e)
 {
-	struct buf id AUTO_BUF = { 0 };
-	int rc;
+	struct bytes name = bytes_of(row->b, DIGEST_LEN);
+	struct buf value AUTO_BUF = { 0 };
+	uint8_t key[STORE_KEY_ID_LEN];
+	int rc = store_get(t, DB_TX, store_key_id(key, id), &value, e);
 
-	rc = store_get(t, DB_TX, bytes_of(row->b, DIGEST_LEN), &id, e);
 	if (rc == 1)
-		*ret = store_key_to_id(buf_bytes(&id));
+		return bytes_eq(buf_bytes(&value), name);
+	if (rc == 0 && (rc = store_get(t, DB_TX, name, &value, e)) == 1)
+		return store_key_to_id(buf_bytes(&value)) == id;
+	return rc;
+}
+
+/* 1: it is the entry of this row, 0: it is not, -1.  ERR_DAMAGE: it is, and its
+ * row does not open, or has vanished. */
+static int
+row_is(struct outbox *o, struct store_txn *t, uint64_t id,
+    const struct digest *row, struct outbox_entry *ret, struct err *e)
+{
+	struct err own = ERR_INIT, *why = e != NULL ? e : &own;
+	int rc = outbox_row_get(o, t, id, ret, why);
+
+	if (rc == 1)
+		return digest_eq(&ret->row, row) && !ret->pruned;
+	if (rc == -1 && why->kind != ERR_DAMAGE)
+		return -1;
+	if (tx_agrees(t, id, row, NULL) != 1)
+		return 0;
+	return rc == -1
+	    ? -1
+	    : err_set(e, ERR_DAMAGE, "entry %llu: its row has vanished",
+		  (unsigned long long)id);
+}
+
+int
+outbox_row_find(struct outbox *o, struct store_txn *t, const struct digest *row,
+    uint64_t *ret_id, struct outbox_entry *ret, struct err *e)
+{
+	uint64_t id = UINT64_MAX;
+	int rc = 0;
+
+	while (rc == 0 && (id = outbox_index_named(&o->index, row, id)) != 0) {
+		*ret_id = id;
+		rc = row_is(o, t, id, row, ret, e);
+	}
 	return rc;
 }
 
@@ -245,10 +312,20 @@ outbox_row_put(struct outbox *o, struct store_txn *t,
 int
 outbox_tx_put(struct store_txn *t, const struct outbox_entry *en, struct err *e)
 {
-	uint8_t id[STORE_KEY_ID_LEN];
+	uint8_t key[STORE_KEY_ID_LEN];
 
-	return store_put(t, DB_TX, bytes_of(en->row.b, DIGEST_LEN),
-	    store_key_id(id, en->id), e);
+	return store_put(t, DB_TX, store_key_id(key, en->id),
+	    bytes_of(en->row.b, DIGEST_LEN), e);
+}
+
+int
+outbox_tx_del(struct store_txn *t, const struct outbox_entry *en, struct err *e)
+{
+	uint8_t key[STORE_KEY_ID_LEN];
+
+	if (store_del(t, DB_TX, store_key_id(key, en->id), e) == -1)
+		return -1;
+	return store_del(t, DB_TX, bytes_of(en->row.b, DIGEST_LEN), e);
 }
 
 /* Arrives out of the entries' order: under a number of its own it is put at
@@ -285,6 +362,42 @@ outbox_octets_put(struct outbox *o, struct store_txn *t, struct entry_header *h,
 	    t, DB_ROW, outbox_key(key, h->id, PART_OCTETS), buf_bytes(&row), e);
 }
 
+struct owner {
+	uint64_t id;
+	struct digest *row;
+};
+
+/* Before version 3, under the digest. */
+static int
+own_digest(struct bytes key, struct bytes value, bool damaged, void *arg,
+    struct err *e)
+{
+	const struct owner *w = arg;
+
+	(void)e;
+	if (damaged || key.len != DIGEST_LEN || store_key_to_id(value) != w->id)
+		return 0;
+	memcpy(w->row->b, key.p, DIGEST_LEN);
+	return 1;
+}
+
+/* Its row digest by "tx", if that has it. */
+static void
+buried_name(struct store_txn *t, uint64_t id, struct digest *ret)
+{
+	struct buf value AUTO_BUF = { 0 };
+	struct owner w = { id, ret };
+	uint8_t key[STORE_KEY_ID_LEN];
+	int rc = store_get(t, DB_TX, store_key_id(key, id), &value, NULL);
+
+	if (rc == 1 && value.len == DIGEST_LEN)
+		memcpy(ret->b, value.data, DIGEST_LEN);
+	/* Who is not found stays nameless. */
+	if (rc != 1)
+		rc = store_walk(
+		    t, DB_TX, bytes_of(NULL, 0), own_digest, &w, NULL);
+}
+
 /* The octets and their header still tell much. */
 static void
 buried_recover(struct store_txn *t, struct outbox_entry *en)
@@ -314,6 +427,8 @@ outbox_buried(struct store_txn *t, uint64_t id, const struct digest *row,
 
 	if (row != NULL)
 		ret->row = *row;
+	else
+		buried_name(t, id, &ret->row);
 	buried_recover(t, ret);
 	entry_text(ret->reason, sizeof(ret->reason), reason);
 }

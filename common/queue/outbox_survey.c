@@ -8,7 +8,7 @@ enum trouble_kind {
 	ROW,	/* the entry's row is lost: a dead one takes its place */
 	OCTETS, /* its octets are: it dies */
 	ANSWER, /* its answer's are: it dies */
-	TX,	/* nothing leads from its row digest to it: mended */
+	TX,	/* its row digest stands in its row alone: mended */
 	TROUBLE__MAX
 };
 
@@ -43,7 +43,7 @@ struct survey {
 	struct trouble *bad;
 	size_t n_bad, cap_bad;
 	struct ids wanted, there; /* answers: pointed to, found */
-	struct ids tx;		  /* entries that "tx" leads to */
+	struct ids tx;		  /* entries that "tx" knows */
 };
 
 static void
@@ -195,15 +195,23 @@ see_tx(struct bytes key, struct bytes value, bool damaged, void *arg,
 {
 	struct survey *s = arg;
 	struct trouble *bad;
+	struct bytes row;
 	uint64_t id;
 
 	(void)e;
-	if (damaged || key.len != DIGEST_LEN)
+	/* Before version 3 it was the other way round. */
+	if (key.len == DIGEST_LEN) {
+		id = store_key_to_id(value);
+		row = key;
+	} else {
+		id = store_key_to_id(key);
+		row = value;
+	}
+	if (damaged || row.len != DIGEST_LEN)
 		return 0;
-	id = store_key_to_id(value);
 	ids_add(&s->tx, id);
 	if (s->n_bad > 0 && (bad = find_trouble(s, ROW, id)) != NULL)
-		memcpy(bad->row.b, key.p, DIGEST_LEN);
+		memcpy(bad->row.b, row.p, DIGEST_LEN);
 	return 0;
 }
 

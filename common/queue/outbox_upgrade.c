@@ -1,10 +1,16 @@
-/* Stores of version 1: rows of 24 fields, words that were marks alone. */
+/*
+ * Stores of version 1: rows of 24 fields, words that were marks alone.
+ * Of version 2: the device's octets once more beside the message that has them
+ * in it; "tx" from digest to id, which is read as it is.
+ */
 #include <string.h>
 
 #include "common/base/cbor.h"
 #include "common/queue/outbox_int.h"
 
 #define FIELDS_1 24
+#define OCTETS_2 4
+#define PART_MAX (256 * 1024)
 
 static void
 read_fate_1(struct cbor_in *in, struct outbox_entry *en)
@@ -103,7 +109,39 @@ words_1(struct bytes words, struct buf *ret, struct err *e)
 	return 1;
 }
 
+static int
+octets_2(struct bytes value, struct buf *ret)
+{
+	struct bytes octets, wrapped, header, sig;
+	struct cbor_in in;
+
+	cbor_read_init(&in, value, "octets of version 2");
+	cbor_read_array(&in, OCTETS_2);
+	octets = cbor_read_bytes(&in, PART_MAX);
+	wrapped = cbor_read_bytes(&in, PART_MAX);
+	header = cbor_read_bytes(&in, ENTRY_HEADER_MAX);
+	sig = cbor_read_bytes(&in, PART_MAX);
+	if (cbor_read_end(&in, NULL) == -1)
+		return -1;
+	outbox_octets_encode(octets, wrapped, header, sig, ret);
+	return 1;
+}
+
+/* What does not parse is left as it is, here too. */
+static int
+row_2(unsigned db, struct bytes key, struct bytes value, struct buf *ret,
+    struct err *e)
+{
+	(void)e;
+	if (db == DB_ROW && key.len == OUTBOX_KEY_LEN &&
+	    key.p[STORE_KEY_ID_LEN] == PART_OCTETS && octets_2(value, ret) == 1)
+		return 1;
+	buf_add(ret, value.p, value.len);
+	return 1;
+}
+
 const struct store_upgrade outbox_upgrades[] = {
 	{ 1, row_1, words_1 },
+	{ 2, row_2, NULL },
 	{ 0 },
 };

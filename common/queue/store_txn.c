@@ -204,6 +204,20 @@ has_room(const struct store_txn *t, size_t len)
 	return store_pages_used(t) + len / s->page_size + 1 + spare <= s->pages;
 }
 
+/* Whether it comes behind all that is there: then LMDB need not split a page in
+ * two halves for it, which would stay half empty. */
+static bool
+is_last(const struct store_txn *t, unsigned db, const MDB_val *key)
+{
+	MDB_dbi dbi = t->store->dbi[db];
+	AUTO(MDB_cursor) cur = NULL;
+	MDB_val last;
+
+	return mdb_cursor_open(t->txn, dbi, &cur) == 0 &&
+	    mdb_cursor_get(cur, &last, NULL, MDB_LAST) == 0 &&
+	    mdb_cmp(t->txn, dbi, key, &last) > 0;
+}
+
 int
 store_put(struct store_txn *t, unsigned db, struct bytes key,
     struct bytes value, struct err *e)
@@ -227,7 +241,9 @@ store_put(struct store_txn *t, unsigned db, struct bytes key,
 	seal_value(&s->seal, s->names[db], key, value, &t->scratch);
 	v = store_val(buf_bytes(&t->scratch));
 	t->dirty = true;
-	if ((rc = mdb_put(t->txn, s->dbi[db], &k, &v, 0)) != 0)
+	rc = mdb_put(t->txn, s->dbi[db], &k, &v,
+	    added && is_last(t, db, &k) ? MDB_APPEND : 0);
+	if (rc != 0)
 		return fault(t, rc, "put", db, e);
 	t->head.rows[db] += added;
 	return 0;

@@ -19,6 +19,7 @@
 struct request {
 	struct outbox_accept a;
 	struct buf ir, nested;
+	uint8_t *inside; /* the ir in the nested one */
 	char label[32];
 };
 
@@ -133,6 +134,10 @@ set_up(char *const argv[])
 	for (i = 0; i < AT_ONCE_MAX; i++) {
 		requests[i].ir = bytes_dup(buf_bytes(&ir));
 		requests[i].nested = bytes_dup(buf_bytes(&nested));
+		requests[i].inside = memmem(
+		    requests[i].nested.data, nested.len, ir.data, ir.len);
+		if (requests[i].inside == NULL)
+			bench_fail("the ir is not in its nested message");
 		spare[n_spare++] = &requests[i];
 	}
 }
@@ -192,7 +197,7 @@ submit(unsigned long n)
 	struct request *q = take_request();
 
 	memcpy(q->ir.data + q->ir.len - sizeof(n), &n, sizeof(n));
-	memcpy(q->nested.data + q->nested.len - sizeof(n), &n, sizeof(n));
+	memcpy(q->inside + q->ir.len - sizeof(n), &n, sizeof(n));
 	snprintf(q->label, sizeof(q->label), "SN-%08lu", n);
 	q->a = (struct outbox_accept){ .kind = ENTRY_CMP,
 		.row = row_of(n),

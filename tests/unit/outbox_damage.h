@@ -39,6 +39,15 @@ spoil_part(uint64_t id, enum outbox_part part, bool remove)
 	spoil("row", outbox_key(key, id, part), remove);
 }
 
+/* Its row digest as it stands a second time. */
+static inline void
+spoil_tx(uint64_t id, bool remove)
+{
+	uint8_t key[STORE_KEY_ID_LEN];
+
+	spoil("tx", store_key_id(key, id), remove);
+}
+
 /* What is logged from here to there. */
 static int listen_old = -1, listen_fd = -1;
 

@@ -101,7 +101,7 @@ vanished_entries_are_dead(void **state)
 	spoil_part(2, PART_OCTETS, true);
 	spoil_part(4, PART_ENTRY, true);
 	spoil_part(4, PART_OCTETS, true);
-	spoil("tx", bytes_of(last.b, DIGEST_LEN), true);
+	spoil_tx(4, true);
 	open_listening(&log);
 	assert_int_equal(alarms(&log), 2);
 	state_is(2, ENTRY_DEAD);
@@ -121,7 +121,6 @@ static void
 lost_transactions_are_mended(void **state)
 {
 	static const bool remove[] = { false, true };
-	struct digest row = digest_text("1");
 	struct outbox_accept a = request("1", "dev1");
 	struct buf log AUTO_BUF = { 0 };
 	size_t i;
@@ -130,7 +129,7 @@ lost_transactions_are_mended(void **state)
 	take("1", "dev1");
 	for (i = 0; i < NELEMS(remove); i++) {
 		close_box();
-		spoil("tx", bytes_of(row.b, DIGEST_LEN), remove[i]);
+		spoil_tx(1, remove[i]);
 		open_listening(&log);
 		assert_int_equal(alarms(&log), 1);
 		assert_int_equal(accept_wait(&a).kind, ERR_NONE);

@@ -154,6 +154,135 @@ rows_and_words(void **state)
 	}
 }
 
+/* ---- version 2 --------------------------------------------------------- */
+
+#define OCTETS_2  "the device's"
+#define WRAPPED_2 "nested: the device's, signed"
+
+/* As version 2 wrote them: the device's octets twice. */
+static int
+octets_2(struct store_txn *t, struct entry_header *h, struct err *e)
+{
+	struct buf header AUTO_BUF = { 0 }, sig AUTO_BUF = { 0 };
+	struct buf octets AUTO_BUF = { 0 };
+
+	if (entry_header_sign(h, registrar, &header, &sig, e) == -1)
+		return -1;
+	cbor_write_array(&octets, 4);
+	cbor_write_bytes(&octets, OCTETS_2, strlen(OCTETS_2));
+	cbor_write_bytes(&octets, WRAPPED_2, strlen(WRAPPED_2));
+	cbor_write_bytes(&octets, header.data, header.len);
+	cbor_write_bytes(&octets, sig.data, sig.len);
+	return put_part(t, h->id, PART_OCTETS, buf_bytes(&octets), e);
+}
+
+static int
+fill_2(struct store_txn *t, void *arg, struct err *e)
+{
+	struct outbox_entry en = { .kind = ENTRY_CMP,
+		.route = ENTRY_CMP,
+		.state = ENTRY_QUEUED,
+		.row = digest_text("1"),
+		.digest = digest_text(OCTETS_2),
+		.received = { THEN, CLOCK_RTC, 0 } };
+	struct entry_header h = {
+		.site = "substation-7", .kind = ENTRY_CMP, .digest = en.digest
+	};
+	struct buf row AUTO_BUF = { 0 };
+	uint8_t key[STORE_KEY_ID_LEN];
+
+	(void)arg;
+	en.id = h.id = store_take_id(t);
+	memcpy(h.epoch, store_epoch(t), sizeof(h.epoch));
+	outbox_entry_encode(&en, &row);
+	if (put_part(t, en.id, PART_ENTRY, buf_bytes(&row), e) == -1 ||
+	    octets_2(t, &h, e) == -1)
+		return -1;
+	return store_put(t, DB_TX, bytes_of(en.row.b, DIGEST_LEN),
+	    store_key_id(key, en.id), e);
+}
+
+static void
+store_2(void)
+{
+	struct store_conf c = conf.store;
+	struct store *s = NULL;
+	struct err e = ERR_INIT;
+	void *none = NULL;
+
+	teardown(&none);
+	assert_non_null(mkdtemp(strcpy(dir, "/tmp/test_outbox.XXXXXX")));
+	c.databases = names;
+	c.version = 2;
+	assert_int_equal(store_open(&c, &s, &e), 0);
+	assert_int_equal(store_submit_wait(s, fill_2, NULL, &e), 0);
+	store_close(s);
+}
+
+static void
+found_is(enum entry_state want)
+{
+	struct digest row = digest_text("1");
+	struct outbox_entry en = { 0 };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(outbox_find(box, &row, &en, &e), 1);
+	assert_int_equal(en.id, 1);
+	assert_int_equal(en.state, want);
+}
+
+static void
+octets_once(void **state)
+{
+	struct outbox_octets x = { 0 };
+	struct err e = ERR_INIT;
+	int again;
+
+	(void)state;
+	store_2();
+	open_box();
+	for (again = 0; again < 2; again++) {
+		found_is(ENTRY_QUEUED);
+		assert_int_equal(outbox_octets(box, 1, &x, &e), 0);
+		assert_string_equal(buf_cstr(&x.bytes), OCTETS_2);
+		assert_string_equal(buf_cstr(&x.wrapped), WRAPPED_2);
+		assert_int_equal(header_of(1).id, 1);
+		outbox_octets_done(&x);
+		reopen();
+	}
+	assert_int_equal(take("2", "2"), 2);
+}
+
+/* "tx" of then still tells whose a row was, at the start and later. */
+static void
+lost_rows_have_their_names(void **state)
+{
+	struct outbox_move m = {
+		.event = ENTRY_EV_HANDOUT, .ids = { 1 }, .n = 1
+	};
+	struct buf log AUTO_BUF = { 0 };
+	uint64_t id = 1;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	store_2();
+	open_box();
+	close_box();
+	spoil_part(1, PART_ENTRY, false);
+	open_listening(&log);
+	assert_int_equal(alarms(&log), 1);
+	found_is(ENTRY_DEAD);
+	close_box();
+	store_2();
+	open_box();
+	assert_int_equal(store_submit_wait(box->store, junk_job, &id, &e), 0);
+	listen_start();
+	assert_int_equal(move_wait(&m).kind, ERR_NONE);
+	listen_end(&log);
+	assert_int_equal(alarms(&log), 1);
+	found_is(ENTRY_DEAD);
+}
+
 /* A newer one than ours says so, and is left alone. */
 static void
 from_the_future(void **state)
@@ -174,7 +303,7 @@ from_the_future(void **state)
 	assert_int_equal(outbox_open(&conf, &o, &e), -1);
 	assert_null(o);
 	assert_int_equal(e.kind, ERR_DAMAGE);
-	assert_non_null(strstr(e.msg, "version 3, made by a newer"));
+	assert_non_null(strstr(e.msg, "version 4, made by a newer"));
 }
 
 int
@@ -182,6 +311,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(rows_and_words),
+		T(octets_once),
+		T(lost_rows_have_their_names),
 		T(from_the_future),
 	};
 
