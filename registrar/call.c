@@ -337,8 +337,10 @@ call_start(struct front *f, struct https_req *q, const char *path_profile)
 	str_copy(c->profile, sizeof(c->profile), path_profile);
 	/* Most show the same certificates again in the message. */
 	cert_memo_keep(https_peer_cert(q), https_peer_chain(q));
-	if (cmp_parse(https_body(q), &c->m, &e) == -1)
-		call_unreadable(c, &e);
-	else
+	if (cmp_parse(https_body(q), &c->m, &e) == 0)
 		call_dispatch(c);
+	else if ((c->m = cmp_parse_refused(https_body(q))) != NULL)
+		call_error(c, &e);
+	else
+		call_unreadable(c, &e);
 }

@@ -69,17 +69,17 @@
 	X(CMP_HEADER, "cmp.header", 8192, "octets", \
 	    "400", "common/pki/cmp_read") \
 	X(CMP_EXTRA, "cmp.extra-certs", 10, "certificates", \
-	    "400", "common/pki/cmp_read") \
-	X(CMP_NONCE, "cmp.nonce", 64, "octets", \
-	    "400", "common/pki/cmp_read") \
+	    "badDataFormat", "common/pki/cmp_read") \
+	X(CMP_NONCE, "cmp.nonce", 256, "octets", \
+	    "badDataFormat", "common/pki/cmp_read") \
 	X(CMP_NONCE_LEAST, "cmp.nonce-least", 16, "octets", \
 	    "badSenderNonce if shorter", "common/pki/cmp_verify") \
 	X(CMP_PROFILE, "cmp.profile", 64, "octets", \
-	    "400", "common/pki/cmp_read") \
+	    "badDataFormat", "common/pki/cmp_read") \
 	X(CMP_INFO, "cmp.general-info", 32, "items", \
-	    "400", "common/pki/cmp_read") \
+	    "badDataFormat", "common/pki/cmp_read") \
 	X(CMP_PROTECTION, "cmp.protection", 1024, "octets", \
-	    "400", "common/pki/cmp_read") \
+	    "badDataFormat", "common/pki/cmp_read") \
 	X(CMP_KEY, "cmp.public-key", 1024, "octets", \
 	    "badAlg", "common/pki/cmp_request") \
 	X(CMP_TEXT, "cmp.text", 199, "octets", \

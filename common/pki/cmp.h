@@ -92,6 +92,14 @@ struct cmp_msg;
  */
 int cmp_parse(
     struct bytes der, struct cmp_msg **ret, struct err *e) WARN_UNUSED;
+/*
+ * What can be read of a message that cmp_parse refused, so that it is refused
+ * in words of CMP: the names, transactionID and senderNonce of its header,
+ * whatever their length, and its type; nothing else is in it.  For
+ * cmp_head_reply, cmp_body and cmp_pvno alone.  NULL: it has no PKIHeader of at
+ * most LIMIT_CMP_HEADER octets, or is no PKIMessage.
+ */
+struct cmp_msg *cmp_parse_refused(struct bytes der);
 void cmp_free(struct cmp_msg *m);
 AUTO_DEFINE(cmp_msg, struct cmp_msg, cmp_free);
 
@@ -144,7 +152,8 @@ bool cmp_names_cert(const struct cmp_cert_id *id, X509 *x);
 
 /* ir, cr, kur, p10cr: what is asked for.  Exactly one request (badRequest),
  * with subject and key (badCertTemplate), key_check passed (badAlg), proof of
- * possession by signature verified (badPOP).  Controls but oldCertId, and the
+ * possession by signature (badPOP) of an algorithm on our list (badAlg)
+ * verified (badPOP).  Controls but oldCertId, and the
  * attributes of a CSR but extensionRequest, are not read. */
 struct cmp_request {
 	long id;	    /* certReqId; -1 for p10cr */

@@ -30,6 +30,8 @@ cmp_open_single(
 	if (cmp_open_body(m, types, &d, e) == -1)
 		return -1;
 	list = der_enter(&d, DER_SEQ);
+	if (list.bad || (der_count(list) == 0 && list.rest.len > 0))
+		return cmp_malformed(m, e);
 	if (der_count(list) != 1)
 		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "cmp: RFC 9483 4: %s of %zu elements, not one",

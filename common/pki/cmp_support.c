@@ -72,21 +72,27 @@ read_named(struct der t, struct cmp_cert_id *ret)
 	}
 }
 
-/* The reasonCode among Extensions { oid, critical?, OCTET STRING }; -1. */
+/* The reasonCode among Extensions { oid, critical?, OCTET STRING }; -1, also if
+ * another one is critical, since we know none (RFC 5280 4.2). */
 static int
 read_reason(struct der list)
 {
 	struct der one, value;
 	struct bytes oid, n;
+	bool critical;
 	int reason = -1;
 
 	while (der_peek(&list) == DER_SEQ) {
 		one = der_enter(&list, DER_SEQ);
 		oid = der_value(&one, DER_OID);
-		if (!bytes_eq(oid, bytes_of(reason_code, sizeof(reason_code))))
+		critical = der_peek(&one) == DER_BOOLEAN &&
+		    der_value(&one, DER_BOOLEAN).len > 0;
+		if (!bytes_eq(
+			oid, bytes_of(reason_code, sizeof(reason_code)))) {
+			if (critical)
+				return -1;
 			continue;
-		if (der_peek(&one) == DER_BOOLEAN)
-			der_value(&one, DER_BOOLEAN);
+		}
 		value = der_enter(&one, DER_OCTETS);
 		n = der_value(&value, DER_ENUMERATED);
 		if (n.len != 1 || reason != -1 || !der_end(&value))
@@ -272,6 +278,9 @@ cmp_info_read_crl_status(struct bytes value, uint64_t *ret, struct err *e)
 	uint64_t seconds = 0;
 	uint8_t tag;
 
+	if (value.len > 0 && list.bad)
+		return err_fail(e, ERR_INPUT, CMP_BAD_DATA_FORMAT,
+		    "cmp: crlStatusList malformed");
 	if (!der_end(&d) || der_count(list) != 1)
 		return err_fail(e, ERR_INPUT, CMP_BAD_REQUEST,
 		    "cmp: RFC 9483 4.3.4: crlStatusList of %zu, not one",

@@ -80,6 +80,27 @@ alg_nid(const X509_ALGOR *alg)
 	return OBJ_obj2nid(oid);
 }
 
+/* RFC 4055 3.1, RFC 9481 3.1: the mask generation function is MGF1 with the
+ * hash itself.  NID_undef: another, or none, which means SHA-1. */
+static int
+mgf1_hash(const X509_ALGOR *mgf)
+{
+	AUTO(X509_ALGOR) hash = NULL;
+	const ASN1_STRING *der;
+	const void *value;
+	int type;
+
+	if (mgf == NULL || alg_nid(mgf) != NID_mgf1)
+		return NID_undef;
+	X509_ALGOR_get0(NULL, &type, &value, mgf);
+	if (type != V_ASN1_SEQUENCE)
+		return NID_undef;
+	der = value;
+	hash = alg_parse(bytes_of(
+	    ASN1_STRING_get0_data(der), (size_t)ASN1_STRING_length(der)));
+	return hash != NULL ? alg_nid(hash) : NID_undef;
+}
+
 /* An absent hash means SHA-1 (RFC 4055 3.1). */
 static bool
 pss_hash_listed(const X509_ALGOR *alg)
@@ -97,7 +118,8 @@ pss_hash_listed(const X509_ALGOR *alg)
 	p = ASN1_STRING_get0_data(der);
 	pss = d2i_RSA_PSS_PARAMS(NULL, &p, ASN1_STRING_length(der));
 	return pss != NULL && pss->hashAlgorithm != NULL &&
-	    listed(alg_nid(pss->hashAlgorithm), digests, NELEMS(digests));
+	    listed(alg_nid(pss->hashAlgorithm), digests, NELEMS(digests)) &&
+	    mgf1_hash(pss->maskGenAlgorithm) == alg_nid(pss->hashAlgorithm);
 }
 
 int
@@ -138,7 +160,7 @@ cmp_check_alg(struct bytes der, struct err *e)
 	if (nid == NID_rsassaPss && !pss_hash_listed(alg))
 		return cmp_fail_ossl(e, ERR_INPUT, CMP_BAD_ALG,
 		    "cmp: RFC 9481 3.1: RSASSA-PSS without SHA-256, SHA-384 "
-		    "or SHA-512");
+		    "or SHA-512, or with another mask");
 	if (!listed(nid, signatures, NELEMS(signatures)))
 		return err_fail(e, ERR_INPUT, CMP_BAD_ALG,
 		    "cmp: RFC 9481 3: signature algorithm %s is not accepted",

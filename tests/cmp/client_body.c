@@ -270,6 +270,18 @@ body_p10cr(const struct client *c, struct buf *out, struct err *e)
 
 /* ---- rr ---------------------------------------------------------------- */
 
+/* A number in place of the right one; absent, twice, critical and beside are
+ * none. */
+static long
+reason_of(const struct client *c)
+{
+	const char *value = wrong(c, "reason");
+
+	return value != NULL && value[0] >= '0' && value[0] <= '9'
+	    ? strtol(value, NULL, 10)
+	    : c->reason;
+}
+
 static void
 add_revocation(const struct client *c, struct buf *out)
 {
@@ -291,9 +303,12 @@ add_revocation(const struct client *c, struct buf *out)
 	der_close(out, at, DER_SEQ);
 	part = out->len;
 	if (!wrong_is(c, "reason", "absent")) {
-		uint8_t code[3] = { 0x0a, 1,
-			(uint8_t)wrong_long(c, "reason", c->reason) };
+		uint8_t code[3] = { 0x0a, 1, (uint8_t)reason_of(c) };
+		bool critical = wrong_is(c, "reason", "critical");
 
+		if (critical || wrong_is(c, "reason", "beside"))
+			add_extension(OID_PRIVATE, critical,
+			    bytes_of("\x05\x00", 2), out);
 		add_extension(OID_REASON, false, bytes_of(code, 3), out);
 		if (wrong_is(c, "reason", "twice"))
 			add_extension(

@@ -24,6 +24,8 @@ ODD = {
                    "basicConstraints=critical,CA:TRUE"]),
     "server": ("/O=Example Vendor/CN=server/serialNumber=server",
                USUAL + ["extendedKeyUsage=serverAuth"]),
+    "critical": ("/O=Example Vendor/CN=critical/serialNumber=critical",
+                 USUAL + ["1.3.6.1.4.1.32473.1=critical,DER:0500"]),
     "lra": ("/O=Site/CN=lra", USUAL),
     "nameless": ("/O=Example Vendor/CN=nameless", USUAL),
 }

@@ -7,7 +7,7 @@
 
 #include "common/pki/cmp_msg.h"
 
-static const uint8_t many[128];
+static const uint8_t many[2 * CMP_NONCE_MAX];
 
 /* Object identifiers' octets. */
 #define ECDSA_SHA256 "\x2a\x86\x48\xce\x3d\x04\x03\x02"

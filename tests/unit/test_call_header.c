@@ -127,6 +127,58 @@ each_fault_has_its_fail_info(void **state)
 	assert_int_equal(reg_logged(g, "event=cmp.refused"), NELEMS(faults));
 }
 
+/* RFC 9810 5.1.1: a header that is there, and malformed, is answered in words
+ * of CMP, which repeat what a client knows its transaction by. */
+static void
+what_cannot_be_read_is_told_so(void **state)
+{
+	static const uint8_t octets[2 * CMP_NONCE_MAX];
+	const struct cmp_head plain = { .transaction_id = TID };
+	const struct cmp_head wide = { .transaction_id = {
+					   octets, sizeof(octets) } };
+	const struct {
+		const char *what;
+		const struct cmp_head *head;
+		struct bytes from, to;
+		const char *reason;
+	} cases[] = {
+		{ "transactionID", &wide, OCTETS(""), OCTETS(""), "over" },
+		/* The header's field 6 becomes another 4. */
+		{ "order", &plain, OCTETS("\xa5\x12\x04\x10"),
+		    OCTETS("\xa3\x12\x04\x10"), "out of order" },
+		{ "body", &plain, OCTETS("\xa0\x81"), OCTETS("\xbb\x81"),
+		    "body tag" },
+	};
+	struct reg_lab *g = *state;
+
+	reg_start(g, NULL);
+	for (size_t i = 0; i < NELEMS(cases); i++) {
+		struct reg_http h = { .client = g->l->device,
+			.path = REG_CMP,
+			.type = REG_CMP_TYPE };
+		struct reg_reply p AUTO_REPLY = { 0 };
+		struct buf request AUTO_BUF = { 0 };
+		struct bytes tid = cases[i].head->transaction_id;
+
+		ir(g, cases[i].head, &request);
+		if (cases[i].from.len > 0)
+			exchange(&request, cases[i].from, cases[i].to);
+		h.body = buf_bytes(&request);
+		reg_http(g, &h, &p);
+		assert_int_equal(p.status, 200);
+		reg_oracle(g->l, p.body);
+		assert_non_null(memmem(p.body.p, p.body.len, tid.p, tid.len));
+		if (tid.len == CMP_TID_LEN) {
+			AUTO(cmp_msg) m = lab_parse(p.body);
+
+			reg_expect_refused(cases[i].what, m, CMP_ERROR,
+			    CMP_BAD_DATA_FORMAT, cases[i].reason);
+		}
+		assert_int_equal(reg_next_id(g), 1);
+	}
+	assert_int_equal(reg_logged(g, "event=cmp.refused"), NELEMS(cases));
+}
+
 /* Without protection, and without what could be one. */
 static void
 protection_is_there(void **state)
@@ -222,6 +274,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, reg_lab_setup, reg_lab_teardown)
 	const struct CMUnitTest tests[] = {
 		T(each_fault_has_its_fail_info),
+		T(what_cannot_be_read_is_told_so),
 		T(protection_is_there),
 		T(the_signers_certificate_is_found_or_not),
 		T(a_sender_needs_a_certificate),

@@ -148,7 +148,7 @@ certificate_requests(void **state)
 		{ "another key's proof", 0, 1, 1, POP_OTHER_KEY, 1,
 		    CMP_BAD_POP },
 		{ "MAC as proof", 0, 1, 1, POP_MAC, 1, CMP_BAD_POP },
-		{ "SHA-1 as proof", 0, 1, 1, POP_SHA1, 1, CMP_BAD_POP },
+		{ "SHA-1 as proof", 0, 1, 1, POP_SHA1, 1, CMP_BAD_ALG },
 		{ "no subject", 0, 0, 1, POP_GOOD, 1, CMP_BAD_CERT_TEMPLATE },
 		{ "no key", 0, 1, 0, POP_GOOD, 1, CMP_BAD_CERT_TEMPLATE },
 	};
