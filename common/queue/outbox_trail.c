@@ -71,6 +71,19 @@ forward_one(struct bytes key, struct bytes value, bool damaged, void *arg,
 	return f->found != 0 || --f->left == 0;
 }
 
+/* In the ring, from this record to that one. */
+static uint64_t
+ring_find(const struct outbox *o, const struct digest *hash, uint64_t from,
+    uint64_t to)
+{
+	/* No secret: not compared in constant time, for they are many. */
+	for (; from <= to; from++)
+		if (memcmp(&o->ring[from % TRAIL_RING], hash, sizeof(*hash)) ==
+		    0)
+			return from;
+	return 0;
+}
+
 int
 outbox_trail_find(struct outbox *o, struct store_txn *t,
     const struct digest *hash, uint64_t after, uint64_t *ret)
@@ -78,15 +91,20 @@ outbox_trail_find(struct outbox *o, struct store_txn *t,
 	struct forward f = {
 		.hash = hash, .end = o->ring_from, .left = FORWARD_MAX
 	};
-	uint64_t seq = store_audit_head(t)->seq;
+	uint64_t head = store_audit_head(t)->seq, oldest = o->ring_from;
+	uint64_t last = after < head ? after : head, seq;
 	uint8_t key[STORE_KEY_ID_LEN];
 
-	for (; seq >= o->ring_from && seq > 0; seq--)
-		if (digest_eq(&o->ring[seq % TRAIL_RING], hash)) {
-			*ret = seq;
-			return 1;
-		}
-	if (after >= seq) /* all that could be it was looked at */
+	/* Headers tell of our head in the order in which they left: what is
+	 * countersigned is soon after what was. */
+	seq = ring_find(o, hash, last < oldest ? oldest : last + 1, head);
+	if (seq == 0)
+		seq = ring_find(o, hash, oldest, last);
+	if (seq != 0) {
+		*ret = seq;
+		return 1;
+	}
+	if (after >= oldest - 1) /* all that could be it was looked at */
 		return o->ring_holes ? -1 : 0;
 	if (store_walk(t, DB_AUDIT, store_key_id(key, after + 1), forward_one,
 		&f, NULL) == -1)
