@@ -395,6 +395,8 @@ static const struct option options[] = {
 	{ "before", 1, NULL, 'b' },   /* poll=COMMAND, confirm=COMMAND */
 	{ "wrong", 1, NULL, 'w' },    /* FIELD=VALUE */
 	{ "at", 1, NULL, 'a' },	      /* first, poll, confirm */
+	{ "sign-alg", 1, NULL, 'g' }, /* sha384, pss-sha256 and so on */
+	{ "pop-alg", 1, NULL, 'G' },  /* the same of the proof */
 	{ "method", 1, NULL, 'm' },   /* of HTTP */
 	{ "type", 1, NULL, 'e' },     /* Content-Type */
 	{ NULL, 0, NULL, 0 },
@@ -452,6 +454,7 @@ text_of(struct client *c, struct names *n, int option)
 		{ 'o', &n->old }, { 'n', &n->new_key }, { 'O', &n->out },
 		{ 'S', &c->subject }, { 'P', &c->profile },
 		{ 'f', &c->nonce_of }, { 'h', &c->outcome },
+		{ 'g', &c->sign_alg }, { 'G', &c->pop_alg },
 		{ 'b', &c->before }, { 'm', &c->method }, { 'e', &c->type } };
 
 	for (size_t i = 0; i < NELEMS(texts); i++)

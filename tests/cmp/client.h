@@ -26,6 +26,9 @@ struct client {
 	const char *profile;	      /* certProfile; NULL: none */
 	const char *subject;	      /* commonName asked for; NULL: signer's */
 	const char *before, *outcome; /* see client.c: --before, --then */
+	/* What signs the messages, and what proves possession; NULL: as the
+	 * registrar does. */
+	const char *sign_alg, *pop_alg;
 	bool implicit, keep_alive;
 	int pvno;
 	int reason;	       /* rr */
@@ -78,6 +81,18 @@ enum cmp_body op_response(const char *op);
 long op_id(const char *op);
 /* Appends a directoryName. */
 void add_directory_name(const X509_NAME *name, struct buf *out);
+
+/* ---- client_sign.c ----------------------------------------------------- */
+
+/* Algorithms are named sha256, pss-sha256 and so on; NULL: the key's usual one.
+ * ERR_USAGE if the key cannot.  The AlgorithmIdentifier; the BIT STRING over
+ * tbs; the CSR in the body of a p10cr, signed anew. */
+int algorithm_of(const char *name, EVP_PKEY *key, struct buf *out,
+    struct err *e) WARN_UNUSED;
+int sign_by(const char *name, EVP_PKEY *key, struct bytes tbs, struct buf *out,
+    struct err *e) WARN_UNUSED;
+int csr_sign_by(const char *name, EVP_PKEY *key, struct buf *body,
+    struct err *e) WARN_UNUSED;
 
 /* ---- client_make.c ----------------------------------------------------- */
 

@@ -46,6 +46,8 @@ key_asked(const struct client *c)
 		k = EVP_RSA_gen(1024);
 	else if (wrong_is(c, "key", "secp224r1"))
 		k = EVP_EC_gen("P-224");
+	else if (wrong_is(c, "key", "secp192r1"))
+		k = EVP_EC_gen("P-192");
 	else if (wrong_is(c, "key", "x25519"))
 		k = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
 	else if (EVP_PKEY_up_ref(c->new_key) == 1)
@@ -212,8 +214,8 @@ add_pop(const struct client *c, EVP_PKEY *key, size_t request, struct buf *out,
 		signed_part.data[signed_part.len - 1] ^= 1;
 	if (wrong_is(c, "pop", "other"))
 		key = c->signer->key;
-	if (cmp_sign_alg(key, out, e) == -1 ||
-	    cmp_sign(key, buf_bytes(&signed_part), out, e) == -1)
+	if (algorithm_of(c->pop_alg, key, out, e) == -1 ||
+	    sign_by(c->pop_alg, key, buf_bytes(&signed_part), out, e) == -1)
 		return -1;
 	der_close(out, at, DER_CTX(1));
 	return 0;
@@ -263,6 +265,8 @@ body_p10cr(const struct client *c, struct buf *out, struct err *e)
 	AUTO(X509_NAME) asked = subject_asked(c, CMP_P10CR);
 	int rc = cmp_body_p10cr(key, asked, out, e);
 
+	if (rc == 0)
+		rc = csr_sign_by(c->pop_alg, key, out, e);
 	if (rc == 0 && wrong(c, "pop") != NULL)
 		out->data[out->len - 1] ^= 1;
 	return rc;

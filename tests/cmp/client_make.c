@@ -115,7 +115,8 @@ add_algorithm(const struct client *c, struct buf *out, struct err *e)
 
 	if (value != NULL && strcmp(value, "absent") == 0)
 		return 0;
-	if (value == NULL && cmp_sign_alg(signs(c)->key, out, e) == -1)
+	if (value == NULL &&
+	    algorithm_of(c->sign_alg, signs(c)->key, out, e) == -1)
 		return -1;
 	for (size_t i = 0; value != NULL && i < NELEMS(algorithms); i++)
 		if (strcmp(algorithms[i].name, value) == 0)
@@ -280,7 +281,8 @@ add_protection(const struct client *c, struct buf *msg, struct err *e)
 		return 0;
 	if (wrong_is(c, "protection", "empty"))
 		der_add(msg, DER_BITS, bytes_of("", 1));
-	else if (cmp_sign(signs(c)->key, buf_bytes(&part), msg, e) == -1)
+	else if (sign_by(c->sign_alg, signs(c)->key, buf_bytes(&part), msg,
+		     e) == -1)
 		return -1;
 	if (wrong_is(c, "protection", "wrong"))
 		msg->data[msg->len - 1] ^= 1;

@@ -7,6 +7,9 @@ from house import FACTORY, run
 # Keys that sign besides P-256: what openssl genpkey is asked for.
 KEYS = {
     "rsa": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+    "rsa1024": ["RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
+    "rsa3072": ["RSA", "-pkeyopt", "rsa_keygen_bits:3072"],
+    "p192": ["EC", "-pkeyopt", "ec_paramgen_curve:P-192"],
     "rsa4096": ["RSA", "-pkeyopt", "rsa_keygen_bits:4096"],
     "p384": ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
     "p521": ["EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
