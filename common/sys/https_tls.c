@@ -10,11 +10,16 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 
-#define EBB_FROM  128 /* connections: fewer are no flood */
+#define EBB_FROM   128 /* connections: fewer are no flood */
 /* How long a body that is refused may still come in, so that who sends it may
  * read why; then how long that may take.  ms */
-#define LINGER_MS LIMIT_HTTP_LINGER
-#define TOLD_MS	  500
+#define LINGER_MS  LIMIT_HTTP_LINGER
+#define TOLD_MS	   500
+/* Octets that one read takes, less the head of libevent's pieces of 512 and
+ * 4096: it makes room for so many before it looks whether there are any, and
+ * keeps that while nothing comes. */
+#define READ_FIRST (512 - 48)
+#define READ_ON	   (4096 - 48)
 
 /* ---- contexts ---------------------------------------------------------- */
 
@@ -201,6 +206,48 @@ on_surplus(void *arg)
 	shutdown(SSL_get_fd(c->ssl), SHUT_RDWR);
 }
 
+/* Takes x, returns its like that is shared. */
+static X509 *
+issuer_shared(struct https *h, X509 *x)
+{
+	struct https_issuer *at = &h->issuers[h->next_issuer];
+	struct digest id = cert_digest(x);
+
+	for (size_t i = 0; i < HTTPS_ISSUERS; i++) {
+		X509 *known = h->issuers[i].cert;
+
+		if (known == NULL || !digest_eq(&h->issuers[i].id, &id))
+			continue;
+		X509_up_ref(known);
+		X509_free(x);
+		return known;
+	}
+	X509_free(at->cert);
+	X509_up_ref(x);
+	*at = (struct https_issuer){ x, id };
+	h->next_issuer = (h->next_issuer + 1) % HTTPS_ISSUERS;
+	return x;
+}
+
+/* Devices of one maker all show the same authorities: a certificate that is
+ * parsed takes 3 KiB, and would stay as long as the connection. */
+static void
+conn_share_issuers(struct conn *c)
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(c->ssl);
+
+	for (int i = 0; i < sk_X509_num(chain); i++)
+		sk_X509_set(
+		    chain, i, issuer_shared(c->h, sk_X509_value(chain, i)));
+}
+
+void
+https_issuers_free(struct https *h)
+{
+	for (size_t i = 0; i < HTTPS_ISSUERS; i++)
+		X509_free(h->issuers[i].cert);
+}
+
 /* The handshake runs inside of the bufferevent, which must not be freed there:
  * a connection that may not stay ends when the loop turns. */
 static void
@@ -212,6 +259,7 @@ conn_shaken(struct conn *c)
 	c->known = cert != NULL;
 	if (c->known)
 		c->client = cert_digest(cert);
+	conn_share_issuers(c);
 	if (g->enter == NULL)
 		return;
 	c->entered = g->enter(g->arg, c->known ? &c->client : NULL);
@@ -311,8 +359,18 @@ on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 		return;
 	if (c->phase == PHASE_IDLE)
 		conn_first_octet(c);
-	if (c->phase == PHASE_READING)
-		conn_scan(c, in, info->orig_size);
+	if (c->phase != PHASE_READING)
+		return;
+	bufferevent_set_max_single_read(c->bev, READ_ON);
+	conn_scan(c, in, info->orig_size);
+}
+
+void
+https_conn_handled(struct conn *c)
+{
+	c->phase = PHASE_HANDLED;
+	timer_clear(c->deadline);
+	bufferevent_set_max_single_read(c->bev, READ_FIRST);
 }
 
 void
@@ -341,6 +399,7 @@ https_conn_new(struct event_base *base, void *arg)
 		 BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)) == NULL)
 		abort();
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
+	bufferevent_set_max_single_read(c->bev, READ_FIRST);
 	/* What a client may send ahead of its answers, above one request. */
 	bufferevent_setwatermark(
 	    c->bev, EV_READ, 0, h->max_body + LIMIT_HTTP_AHEAD);

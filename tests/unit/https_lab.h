@@ -207,6 +207,18 @@ serve_big(struct https_req *r)
 	https_reply(r, &a);
 }
 
+/* The certificate right above the client's: where it lies, whose it is. */
+static inline void
+serve_above(struct https_req *r)
+{
+	X509 *above = sk_X509_value(https_peer_chain(r), 0);
+	char cn[64];
+
+	X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(above), NID_commonName, cn, sizeof(cn));
+	https_reply_text(r, 200, "%p %s", (void *)above, cn);
+}
+
 static inline void
 on_request(struct https_req *r, void *arg)
 {
@@ -221,6 +233,7 @@ on_request(struct https_req *r, void *arg)
 		{ "/close", serve_close },
 		{ "/nothing", serve_nothing },
 		{ "/big", serve_big },
+		{ "/above", serve_above },
 	};
 	size_t i;
 

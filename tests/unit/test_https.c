@@ -53,6 +53,63 @@ a_certificate_comes_with_what_is_above_it(void **state)
 	finish();
 }
 
+/* What the server says of the certificate above this client's. */
+static const char *
+above(struct client *c, struct buf *b)
+{
+	const char *answer;
+
+	client_send(c, GET("/above"));
+	answer = strstr(client_receive(c, b), "\r\n\r\n");
+	assert_non_null(answer);
+	return answer;
+}
+
+static void
+open_below(struct client *c, X509 *ca)
+{
+	AUTO(signer) s = NULL;
+	STACK_OF(X509) *chain = sk_X509_new_null();
+
+	sk_X509_push(chain, ca);
+	s = signer_new(device->key, device->cert, chain);
+	sk_X509_free(chain);
+	client_open(c, s);
+}
+
+static void
+authorities_above_clients_are_kept_once(void **state)
+{
+	struct buf first AUTO_BUF = { 0 }, b AUTO_BUF = { 0 };
+	struct client c, again, other;
+	const char *text;
+	char cn[16];
+
+	(void)state;
+	start(0, 64);
+	open_below(&c, issuing);
+	text = above(&c, &first);
+	expect_part(text, " issuing\n");
+	open_below(&again, issuing);
+	assert_string_equal(above(&again, &b), text);
+	client_close(&again);
+	/* More than are remembered: each gets its own, and who is connected
+	 * keeps what it has. */
+	for (int i = 0; i < 20; i++) {
+		AUTO(EVP_PKEY) key = ossl_new_key_p256();
+		AUTO(X509) ca = NULL;
+
+		snprintf(cn, sizeof(cn), "other-%d", i);
+		ca = certify(cn, key, true, NULL, key);
+		open_below(&other, ca);
+		expect_part(above(&other, &b), cn);
+		client_close(&other);
+	}
+	assert_string_equal(above(&c, &b), text);
+	client_close(&c);
+	finish();
+}
+
 static void
 old_protocols_and_weak_keys_get_no_handshake(void **state)
 {
@@ -237,6 +294,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_certificate_the_handler_sees_none),
 		cmocka_unit_test(a_certificate_comes_with_what_is_above_it),
+		cmocka_unit_test(authorities_above_clients_are_kept_once),
 		cmocka_unit_test(old_protocols_and_weak_keys_get_no_handshake),
 		cmocka_unit_test(sessions_are_not_resumed),
 		cmocka_unit_test(messages_get_the_status_they_deserve),
