@@ -209,10 +209,8 @@ https_on_request(struct evhttp_request *req, void *arg)
 	r->path = decoded_path(req);
 	req_peer(r, evcon, bev);
 	refused = r->conn != NULL && r->conn->phase == PHASE_REFUSED;
-	if (r->conn != NULL) {
-		r->conn->phase = PHASE_HANDLED;
-		timer_clear(r->conn->deadline);
-	}
+	if (r->conn != NULL)
+		https_conn_handled(r->conn);
 	evhttp_connection_set_closecb(evcon, on_close, r);
 	watch_for_end(bev);
 	if (refused)
@@ -395,6 +393,23 @@ reply_to_nobody(struct https_req *r, const struct https_answer *a)
 		a->flushed(a->arg, false);
 }
 
+/* evhttp hands on headers and body one by one, and each part would become a
+ * record and a write of its own. */
+static void
+in_one_record(const struct https_req *r)
+{
+	struct evbuffer *out;
+	size_t len;
+
+	if (r->conn == NULL)
+		return;
+	out = bufferevent_get_output(r->conn->bev);
+	len = evbuffer_get_length(out);
+	evbuffer_pullup(out,
+	    len < SSL3_RT_MAX_PLAIN_LENGTH ? (ev_ssize_t)len
+					   : SSL3_RT_MAX_PLAIN_LENGTH);
+}
+
 void
 https_reply(struct https_req *r, const struct https_answer *a)
 {
@@ -418,6 +433,7 @@ https_reply(struct https_req *r, const struct https_answer *a)
 	evhttp_request_set_on_complete_cb(r->req, on_complete, r);
 	evhttp_send_reply(r->req, a->status, NULL, out);
 	evbuffer_free(out);
+	in_one_record(r);
 }
 
 void
