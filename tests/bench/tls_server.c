@@ -9,11 +9,33 @@
 #include <unistd.h>
 #include "common/base/file.h"
 #include "common/base/str.h"
+#include "common/sys/control.h"
+
+#define SERVED_US 10e6
+
+/* Who listens does not serve yet; who answers does. */
+static void
+wait_until_served(const struct site *s)
+{
+	double until = bench_now() + SERVED_US;
+	struct err e = ERR_INIT;
+	json_t *status;
+	int code;
+
+	while ((status = control_call(
+		    s->control, "GET", "/v1/status", NULL, &code, &e)) == NULL) {
+		if (bench_now() > until)
+			bench_fail("%s", e.msg);
+		usleep(1000);
+	}
+	json_decref(status);
+}
 
 struct server
 tls_registrar_start(struct tls_bench *t)
 {
 	site_start(&t->site, SITE_REGISTRAR);
+	wait_until_served(&t->site);
 	return (struct server){ t->site.pids[SITE_REGISTRAR], t->site.port };
 }
 
