@@ -50,8 +50,21 @@ carry_send(struct carry_conn *k, struct bytes frame)
 	bufferevent_write(k->bev, out.data, out.len);
 }
 
-/* One whole frame at a time; a batch that is being committed stops the reading
- * until it is done, so that batches are applied in the order they came. */
+/* Batches are applied in the order they came.  Receipts may be committed
+ * together, as many as come meanwhile; anything else waits until they are, and
+ * they for it. */
+static bool
+carry_may_go_on(const struct session *s, struct bytes frame)
+{
+	enum frame_type type;
+	uint64_t tag;
+
+	return s->taking == 0 ||
+	    (s->receipts && frame_peek(frame, &type, &tag, NULL) == 0 &&
+		type == FRAME_STORED);
+}
+
+/* One whole frame at a time. */
 void
 carry_drain(struct carry_conn *k)
 {
@@ -59,8 +72,10 @@ carry_drain(struct carry_conn *k)
 	struct err e = ERR_INIT;
 	int got;
 
-	while (!k->session.busy) {
+	for (;;) {
 		got = frame_next(&k->in, &frame, &e);
+		if (got == 1 && !carry_may_go_on(&k->session, frame))
+			return;
 		if (got == 0) {
 			bufferevent_enable(k->bev, EV_READ);
 			return;

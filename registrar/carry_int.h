@@ -42,7 +42,8 @@ struct session {
 	struct service *service; /* NULL before the first LINK */
 	bool up;		 /* the forwarder says so */
 	bool ready;		 /* WELCOME since then, and both are sound */
-	bool busy;		 /* a batch is being committed */
+	size_t taking;		 /* frames whose batches are being committed */
+	bool receipts;		 /* all of them are STORED */
 	bool handing;		 /* a hand-out is being committed */
 	bool resend;		 /* offering again what is in flight */
 	uint64_t cursor;	 /* of the resend */

@@ -44,7 +44,7 @@ take_finished(struct take *t)
 	take_free(t);
 	if (k == NULL)
 		return;
-	k->session.busy = false;
+	k->session.taking--;
 	session_taken(&k->session, type);
 	carry_drain(k);
 }
@@ -226,7 +226,8 @@ session_take(struct session *s, struct bytes octets, struct frame *f)
 	struct take *t = take_new(s, octets, f);
 	size_t n = t->frame.u.answers.n;
 
-	s->busy = true;
+	s->receipts = f->type == FRAME_STORED;
+	s->taking++;
 	t->pending = 1; /* our own, so that none of them finishes it early */
 	for (size_t i = 0; i < n; i++) {
 		if (!take_prepare(t, s, i))
@@ -238,7 +239,7 @@ session_take(struct session *s, struct bytes octets, struct frame *f)
 	if (--t->pending > 0)
 		return;
 	/* Nothing in it was genuine: ask again, but not in a hurry. */
-	s->busy = false;
+	s->taking--;
 	session_later(s);
 	take_free(t);
 }

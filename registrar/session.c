@@ -10,6 +10,7 @@
 #define PATIENCE_MS   3600000
 #define PULL_GAP_MS   1000 /* between empty answers that came too fast */
 #define SESSION_LOOKS 10   /* of the watchdog before it barks */
+#define PUSH_PART     4 /* of the window, is free before more is handed out */
 
 struct registrar *
 session_registrar(const struct session *s)
@@ -169,6 +170,10 @@ session_push(struct session *s)
 	if (!s->ready || s->handing || s->n_puts >= s->window)
 		return;
 	room = s->window - s->n_puts;
+	/* While most of them are still out, the next ones leave a few at a time:
+	 * each hand-out is a commit. */
+	if (s->n_puts > 0 && room < s->window / PUSH_PART)
+		return;
 	h = xcalloc(1, sizeof(*h));
 	h->move.n = session_pick(s, h->move.ids, room);
 	if (h->move.n == 0) {
