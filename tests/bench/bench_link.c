@@ -172,11 +172,39 @@ waiting(const struct site *s)
 	return site_entries(s, "queued") + site_entries(s, "in-flight");
 }
 
-static double
+struct cpu {
+	double us[SITE__MAX];
+};
+
+static struct cpu
 drain_cpu(const struct site *s)
 {
-	return bench_cpu(s->pids[SITE_REGISTRAR]) +
-	    bench_cpu(s->pids[SITE_FORWARDER]) + bench_cpu(s->pids[SITE_RA]);
+	struct cpu c;
+
+	for (int p = 0; p < SITE__MAX; p++)
+		c.us[p] = bench_cpu(s->pids[p]);
+	return c;
+}
+
+/* Of all three for one entry; each is told on stderr. */
+static double
+cpu_each(const struct cpu *from, const struct cpu *to, size_t n)
+{
+	static const char *const names[SITE__MAX] = {
+		[SITE_REGISTRAR] = "registrar",
+		[SITE_RA] = "RA",
+		[SITE_FORWARDER] = "forwarder",
+	};
+	double sum = 0, us;
+
+	fprintf(stderr, "link: %zu entries, processor time of each:", n);
+	for (int p = 0; p < SITE__MAX; p++) {
+		us = (to->us[p] - from->us[p]) / (double)n;
+		fprintf(stderr, " %s %.0f us", names[p], us);
+		sum += us;
+	}
+	fputc('\n', stderr);
+	return sum;
 }
 
 /* With the link up, until at least n more have their receipt: how many. */
@@ -184,11 +212,12 @@ static size_t
 drain(const struct site *s, size_t n, double *ret_us, double *ret_cpu)
 {
 	size_t before, now;
-	double start, cpu;
+	struct cpu from, to;
+	double start;
 
 	before = now = waiting(s);
 	start = bench_now();
-	cpu = drain_cpu(s);
+	from = drain_cpu(s);
 	while (now + n > before) {
 		if (bench_now() - start > LIMIT_US)
 			bench_fail("drain: %zu of %zu are left", now, before);
@@ -196,7 +225,8 @@ drain(const struct site *s, size_t n, double *ret_us, double *ret_cpu)
 		now = waiting(s);
 	}
 	*ret_us = bench_now() - start;
-	*ret_cpu = (drain_cpu(s) - cpu) / (double)(before - now);
+	to = drain_cpu(s);
+	*ret_cpu = cpu_each(&from, &to, before - now);
 	return before - now;
 }
 
