@@ -1,7 +1,9 @@
 /* Protection of CMP messages as peers, broken ones and hostile ones, send it. */
 #include "cmp_raw.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/rsa.h>
 
 /* ---- protection -------------------------------------------------------- */
 
@@ -125,6 +127,74 @@ unprotected_does_not_verify(void **state)
 	assert_int_equal(err_cmp_fail(&e), CMP_BAD_MESSAGE_CHECK);
 }
 
+/* RSASSA-PSS as libcrypto writes it. */
+static void
+pss_of(EVP_PKEY *key, const char *md, const char *mask, struct buf *out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *k = NULL;
+	uint8_t der[256];
+	OSSL_PARAM params[] = { OSSL_PARAM_octet_string(
+				    OSSL_SIGNATURE_PARAM_ALGORITHM_ID, der,
+				    sizeof(der)),
+		OSSL_PARAM_END };
+
+	assert_int_equal(
+	    EVP_DigestSignInit_ex(ctx, &k, md, NULL, NULL, key, NULL), 1);
+	assert_true(EVP_PKEY_CTX_set_rsa_padding(k, RSA_PKCS1_PSS_PADDING) > 0);
+	assert_true(EVP_PKEY_CTX_set_rsa_mgf1_md_name(k, mask, NULL) > 0);
+	assert_int_equal(EVP_PKEY_CTX_get_params(k, params), 1);
+	buf_add(out, der, params[0].return_size);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* RFC 9481 3.1 */
+static void
+a_mask_is_of_the_hash(void **state)
+{
+	static const struct {
+		const char *md, *mask;
+		uint32_t fail;
+	} cases[] = {
+		{ "SHA256", "SHA256", 0 },
+		{ "SHA384", "SHA384", 0 },
+		{ "SHA512", "SHA512", 0 },
+		{ "SHA1", "SHA1", CMP_BAD_ALG },
+		{ "SHA1", "SHA256", CMP_BAD_ALG },
+		{ "SHA256", "SHA1", CMP_BAD_ALG },
+		{ "SHA256", "SHA512", CMP_BAD_ALG },
+		{ "SHA224", "SHA224", CMP_BAD_ALG },
+	};
+	/* SHA-256, then no mask; one that is not MGF1; one of nothing. */
+	static const char *const odd[] = {
+		"301e06092a864886f70d01010a3011a00f300d06096086480165030402010"
+		"500",
+		"302a06092a864886f70d01010a301da00f300d06096086480165030402010"
+		"500a10a300806042a0304050500",
+		"302d06092a864886f70d01010a3020a00f300d06096086480165030402010"
+		"500a10d300b06092a864886f70d010108",
+	};
+	AUTO(EVP_PKEY) key = EVP_RSA_gen(2048);
+	struct buf der AUTO_BUF = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < NELEMS(cases) + NELEMS(odd); i++) {
+		bool crafted = i >= NELEMS(cases);
+		uint32_t fail = crafted ? CMP_BAD_ALG : cases[i].fail;
+		struct err e = ERR_INIT;
+
+		buf_reset(&der);
+		if (crafted)
+			add_hex(&der, odd[i - NELEMS(cases)]);
+		else
+			pss_of(key, cases[i].md, cases[i].mask, &der);
+		if (cmp_check_alg(buf_bytes(&der), &e) != (fail ? -1 : 0) ||
+		    (fail != 0 && e.fail != fail))
+			fail_msg("case %zu: %s", i, e.msg);
+		assert_int_equal(ERR_peek_error(), 0);
+	}
+}
+
 static void
 weak_signer_is_not_tried(void **state)
 {
@@ -191,6 +261,7 @@ main(void)
 		cmocka_unit_test(tampered_body_says_so),
 		cmocka_unit_test(another_key),
 		cmocka_unit_test(unprotected_does_not_verify),
+		cmocka_unit_test(a_mask_is_of_the_hash),
 		cmocka_unit_test(weak_signer_is_not_tried),
 		cmocka_unit_test(signer_by_name_and_key_id),
 	};
