@@ -247,7 +247,8 @@ delivery_new(const struct call *c, bool implicit, bool relayed)
 /*
  * As the service protected it where that answers this very message, else
  * (after polling) under our protection with the poll's nonce: OpenSSL before
- * 3.3 accepts nothing else (RFC 9483 5.1.5).
+ * 3.3 accepts nothing else (RFC 9483 5.1.5).  Devices that believe one
+ * certificate alone want our protection in any case.
  */
 static int
 call_final_octets(struct call *c, const struct cmp_msg *ans, bool *ret_relayed,
@@ -255,8 +256,9 @@ call_final_octets(struct call *c, const struct cmp_msg *ans, bool *ret_relayed,
 {
 	struct stamp now = clock_now();
 
-	*ret_relayed = c->r->conf.cmp.final == REG_FINAL_RELAY ||
-	    bytes_eq(cmp_recip_nonce(ans), cmp_sender_nonce(c->m));
+	*ret_relayed = c->r->conf.cmp.final != REG_FINAL_ALWAYS &&
+	    (c->r->conf.cmp.final == REG_FINAL_RELAY ||
+		bytes_eq(cmp_recip_nonce(ans), cmp_sender_nonce(c->m)));
 	if (*ret_relayed) {
 		buf_add(out, cmp_der(ans).p, cmp_der(ans).len);
 		return 0;

@@ -8,7 +8,7 @@
 #define OFF(m) offsetof(struct reg_conf, m)
 
 static const char *const unknowns[] = { "accept", "refuse", NULL };
-static const char *const finals[] = { "reprotect", "relay", NULL };
+static const char *const finals[] = { "reprotect", "relay", "always", NULL };
 static const char *const certconfs[] = { "local", "delay", NULL };
 
 static const struct conf_item vendor_table[] = {
@@ -151,7 +151,7 @@ static const struct conf_item cmp_table[] = {
 	    .off = OFF(cmp.final) - OFF(cmp),
 	    .def = "reprotect",
 	    .names = finals,
-	    .help = "the final response after polling" },
+	    .help = "the final response after polling; always: each response" },
 	{ .key = "certconf",
 	    .type = CONF_ENUM,
 	    .off = OFF(cmp.certconf) - OFF(cmp),

@@ -5,7 +5,7 @@
 #include "common/sys/conf.h"
 #include "common/sys/sandbox.h"
 
-enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY };
+enum reg_final { REG_FINAL_REPROTECT, REG_FINAL_RELAY, REG_FINAL_ALWAYS };
 enum reg_unknown { REG_UNKNOWN_ACCEPT, REG_UNKNOWN_REFUSE };
 enum reg_certconf { REG_CERTCONF_LOCAL, REG_CERTCONF_DELAY };
 

@@ -342,6 +342,41 @@ two_versions_are_spoken(void **state)
 	reg_expect_pollrep(c, 0);
 }
 
+/* cmp.final: always: so a device that believes our certificate alone can be
+ * served at once, pkiConf and all. */
+static void
+a_final_that_comes_at_once_may_be_ours(void **state)
+{
+	struct reg_lab *g = *state;
+	struct reg_want ours = { .cmp = "hold: 10s, final: always" };
+	struct lab_ask ask = { .cn = "dev", .no_implicit = true };
+	struct buf request AUTO_BUF = { 0 }, octets AUTO_BUF = { 0 };
+	struct buf confirm AUTO_BUF = { 0 };
+	struct reg_reply p AUTO_REPLY = { 0 };
+	struct fwd_issue x = { 0 };
+	struct client c;
+	uint64_t id;
+
+	reg_start(g, &ours);
+	fwd_ready(&fwd);
+	lab_request(g->l, &ask, &request);
+	send_and_custody(g, &request, &c, &id);
+	fwd_issue(&fwd, &request, &x, &octets);
+	fwd_answer(&fwd, id, BATCH_ANSWERED, buf_bytes(&octets));
+	reg_http_receive(&c, &p);
+	client_close(&c);
+	AUTO(cmp_msg) ip =
+	    reg_cmp_read(g, g->l->registrar, buf_bytes(&request), &p);
+	assert_int_equal(cmp_body(ip), CMP_IP);
+	assert_string_equal(
+	    reg_await(g, id, ENTRY_DELIVERED).carrier, CALL_REPROTECTED);
+	lab_certconf(g->l, ip, x.cert, true, &confirm);
+	AUTO(cmp_msg) conf = reg_cmp(g, g->l->device, &confirm);
+	assert_int_equal(cmp_body(conf), CMP_PKICONF);
+	reg_await(g, id, ENTRY_CONFIRMED);
+	X509_free(x.cert);
+}
+
 int
 main(void)
 {
@@ -354,6 +389,7 @@ main(void)
 		T(a_final_relayed_late_is_confirmed_by_us),
 		T(a_hash_algorithm_may_be_named),
 		T(two_versions_are_spoken),
+		T(a_final_that_comes_at_once_may_be_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
