@@ -109,7 +109,8 @@ answer_template(
 	return 0;
 }
 
-/* RFC 9483 4.3.4: the list, if it is newer than theirs. */
+/* RFC 9483 4.3.4: the list, if it is of the issuer that is named and newer than
+ * theirs. */
 static int
 answer_crl(
     const struct ra *r, struct bytes asked, struct buf *ret, struct err *e)
@@ -125,7 +126,7 @@ answer_crl(
 	if ((crl = crl_parse(have, e)) == NULL ||
 	    crl_dates(crl, &from, &to, e) == -1)
 		return -1;
-	if (from > theirs)
+	if (from > theirs && crl_is_by(crl, cmp_info_crl_issuer(asked)))
 		cmp_info_crls(&have, 1, ret);
 	return 0;
 }
