@@ -267,7 +267,7 @@ main(int argc, char *argv[])
 		.unit = "1/s",
 		.against = "nng alone, the same TLS, 64 outstanding",
 		.target = 0.30 };
-	struct site_want want = { .map_size = "512MiB", .services = true };
+	struct site_want want = { .map_size = "512MiB" };
 	unsigned n = bench_quick(argc, argv) ? 150 : 1500;
 	unsigned all = n * (ROUNDS + 3);
 	struct ceiling c;

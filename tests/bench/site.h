@@ -18,7 +18,6 @@ enum site_program { SITE_REGISTRAR, SITE_RA, SITE_FORWARDER, SITE__MAX };
 struct site_want {
 	unsigned threads;     /* event bases of the registrar */
 	const char *map_size; /* of outbox and ledger, as "1GiB" */
-	bool services;	      /* RA and forwarder have files, too */
 	const char *more;     /* further lines of registrar.yaml, or NULL */
 };
 
