@@ -14,7 +14,7 @@
 
 enum site_program { SITE_REGISTRAR, SITE_RA, SITE_FORWARDER, SITE__MAX };
 
-/* Zeros: one thread, 256 MiB, nobody but a registrar. */
+/* Zeros: one thread, 256 MiB. */
 struct site_want {
 	unsigned threads;     /* event bases of the registrar */
 	const char *map_size; /* of outbox and ledger, as "1GiB" */
