@@ -123,14 +123,20 @@ ask_later(struct upstream_ask *a, const char *why)
 	timer_set(a->timer, ms);
 }
 
-/* It may have been received.  Polls and confirmations ask for nothing new, so
- * they are said again; a request only if that has no second effect. */
+/* Polls and confirmations do not: they can be said again. */
+static bool
+asks_anew(const struct upstream_ask *a)
+{
+	return a->step == ASK_REQUEST && cmp_body(a->request) != CMP_CERTCONF;
+}
+
+/* It may have been received: a request is said again only if that has no second
+ * effect. */
 static void
 ask_doubt(struct upstream_ask *a, const char *why)
 {
 	a->doubtful = true;
-	if (a->step != ASK_REQUEST || cmp_body(a->request) == CMP_CERTCONF ||
-	    a->upstream->conf->idempotent)
+	if (!asks_anew(a) || a->upstream->conf->idempotent)
 		ask_later(a, why);
 	else
 		ask_unknown(a, why);
@@ -379,7 +385,7 @@ ask_send(struct upstream_ask *a)
 		.type = CMP_TYPE,
 		.body = a->step == ASK_REQUEST ? a->octets : cmp_der(a->own),
 		.max = CMP_MAX,
-		.once = a->step == ASK_REQUEST,
+		.once = asks_anew(a),
 	};
 
 	a->fetch = fetch_start(u->fetcher, &f, on_answer, a);
