@@ -194,7 +194,8 @@ store_init(struct store *s, const struct store_conf *c)
 		const char *name = c->databases[s->n_dbs];
 
 		assert(s->n_dbs < STORE_DB_MAX &&
-		    strcmp(name, STORE_PLAIN_KEY) != 0);
+		    strcmp(name, STORE_PLAIN_KEY) != 0 &&
+		    strcmp(name, STORE_HEAD_KEY) != 0);
 		assert(strlen(name) <= SEAL_DB_MAX);
 		strcpy(s->names[s->n_dbs], name);
 	}

@@ -15,8 +15,8 @@
  * Every value is sealed by AES-256-GCM, AAD = store id | database | key |
  * format, so a moved, swapped or damaged row is ERR_DAMAGE.  A sealed head
  * (epoch, next id, rows per database, audit head, the user's own words) is
- * rewritten in every commit; store_open compares it with what is there.  It is
- * the row of database 0 with the key of id 0, which belongs to the store:
+ * rewritten in every commit; store_open compares it with what is there.  The
+ * key of id 0 in database 0, where older stores have it, belongs to the store:
  * nobody else reads, writes or is given it.
  *
  * In its folder: data.mdb and lock.mdb (LMDB's), owner (the lock), ends (when

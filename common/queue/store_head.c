@@ -8,12 +8,23 @@
 
 /* ---- the head -------------------------------------------------------- */
 
-static const uint8_t head_key[STORE_KEY_ID_LEN];
+/*
+ * It stands in the unnamed database, on the page that each commit rewrites
+ * anyway, since the roots of the others are on it.  The first stores had it in
+ * database 0, where it took a leaf of its own and the way there.
+ */
+static const uint8_t old_key[STORE_KEY_ID_LEN];
+
+static struct bytes
+head_key(void)
+{
+	return bytes_of(STORE_HEAD_KEY, strlen(STORE_HEAD_KEY));
+}
 
 bool
 store_is_head(unsigned db, struct bytes key)
 {
-	return db == 0 && bytes_eq(key, bytes_of(head_key, sizeof(head_key)));
+	return db == 0 && bytes_eq(key, bytes_of(old_key, sizeof(old_key)));
 }
 
 static void
@@ -57,15 +68,31 @@ head_parse(struct bytes text, unsigned n_dbs, struct head *ret, struct err *e)
 	return 0;
 }
 
+/* 0 or LMDB's word. */
+static int
+head_get(struct store_txn *t, MDB_val *ret, struct bytes *ret_key)
+{
+	const struct store *s = t->store;
+	MDB_val k = store_val(head_key());
+	int rc = mdb_get(t->txn, s->plain, &k, ret);
+
+	*ret_key = head_key();
+	if (rc != MDB_NOTFOUND)
+		return rc;
+	*ret_key = bytes_of(old_key, sizeof(old_key));
+	k = store_val(*ret_key);
+	return mdb_get(t->txn, s->dbi[0], &k, ret);
+}
+
 int
 store_head_read(struct store_txn *t, struct err *e)
 {
 	const struct store *s = t->store;
-	struct bytes key = bytes_of(head_key, sizeof(head_key));
-	MDB_val k = store_val(key), v;
+	struct bytes key;
+	MDB_val v;
 	int rc;
 
-	if ((rc = mdb_get(t->txn, s->dbi[0], &k, &v)) != 0) {
+	if ((rc = head_get(t, &v, &key)) != 0) {
 		store_err(e, s, rc, "head row");
 		return rc == MDB_NOTFOUND
 		    ? err_set(e, ERR_DAMAGE, "store %s: the head row vanished",
@@ -91,17 +118,21 @@ int
 store_head_write(struct store_txn *t, struct err *e)
 {
 	const struct store *s = t->store;
-	struct bytes key = bytes_of(head_key, sizeof(head_key));
 	struct buf text AUTO_BUF = { 0 };
-	MDB_val k = store_val(key), v;
+	MDB_val k = store_val(head_key()), v;
 	int rc;
 
 	head_format(&t->head, s->n_dbs, &text);
 	buf_reset(&t->scratch);
-	seal_value(&s->seal, s->names[0], key, buf_bytes(&text), &t->scratch);
+	seal_value(
+	    &s->seal, s->names[0], head_key(), buf_bytes(&text), &t->scratch);
 	v = store_val(buf_bytes(&t->scratch));
-	if ((rc = mdb_put(t->txn, s->dbi[0], &k, &v, 0)) != 0)
+	if ((rc = mdb_put(t->txn, s->plain, &k, &v, 0)) != 0)
 		return store_err(e, s, rc, "head row");
+	k = store_val(bytes_of(old_key, sizeof(old_key)));
+	if (s->old_head && (rc = mdb_del(t->txn, s->dbi[0], &k, NULL)) != 0 &&
+	    rc != MDB_NOTFOUND)
+		return store_err(e, s, rc, "old head row");
 	return 0;
 }
 
@@ -165,8 +196,11 @@ contents_make(struct store_txn *t, struct err *e)
 static int
 contents_check(struct store_txn *t, struct err *e)
 {
+	MDB_val k = store_val(bytes_of(old_key, sizeof(old_key))), v;
+
 	if (store_head_read(t, e) == -1)
 		return -1;
+	t->store->old_head = mdb_get(t->txn, t->store->dbi[0], &k, &v) == 0;
 	for (unsigned i = 0; i < t->store->n_dbs; i++)
 		if (rows_check(t, i, e) == -1)
 			return -1;

@@ -23,9 +23,10 @@
 #include "common/queue/store.h"
 
 /* The one plain row, in LMDB's unnamed database: store id | version | key id.
- */
+ * No database of the user's has this name, or the next. */
 #define STORE_PLAIN_KEY	 "waybill-store"
 #define STORE_KEY_ID	 8
+#define STORE_HEAD_KEY	 "waybill-head" /* sealed, beside it */
 #define STORE_FILE	 "data.mdb"
 #define STORE_NEXT	 "next"	    /* a folder, where a store is made anew */
 #define STORE_PART	 "next.mdb" /* a backup before it is whole */
@@ -52,6 +53,7 @@ struct store {
 	int ends;	 /* ends.h */
 	bool read_only;
 	bool next_key; /* sealed with the secret in SEAL.next */
+	bool old_head; /* it stood in database 0 when this was opened */
 	unsigned version;
 	MDB_env *env;
 	MDB_dbi plain, dbi[STORE_DB_MAX];

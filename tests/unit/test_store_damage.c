@@ -2,6 +2,7 @@
 #include "store_lab.h"
 
 #include "common/base/log.h"
+#include "common/queue/seal.h"
 
 /* ---- small jobs ------------------------------------------------------ */
 
@@ -170,17 +171,93 @@ test_lost_head_is_no_new_store(void **state)
 {
 	struct raw r;
 	MDB_val k = { 13, (void *)(uintptr_t) "waybill-store" };
+	MDB_val head = { 12, (void *)(uintptr_t) "waybill-head" };
 
 	(void)state;
 	three_rows();
 	raw_open(&r);
-	raw_del(&r, r.row, 0);
+	assert_int_equal(mdb_del(r.txn, 1, &head, NULL), 0);
 	raw_close(&r);
 	refuses_to_open(ERR_DAMAGE, "head row vanished");
 	raw_open(&r);
 	assert_int_equal(mdb_del(r.txn, 1, &k, NULL), 0);
 	raw_close(&r);
 	refuses_to_open(ERR_DAMAGE, "plain row is missing");
+}
+
+/* ---- what the first stores did otherwise -------------------------------- */
+
+static struct bytes
+raw_plain(struct raw *r, const char *key)
+{
+	MDB_val k = { strlen(key), (void *)(uintptr_t)key }, v;
+
+	assert_int_equal(mdb_get(r->txn, 1, &k, &v), 0);
+	return bytes_of(v.mv_data, v.mv_size);
+}
+
+/* They had their head in database 0, under the key of id 0. */
+static void
+head_back(void)
+{
+	static const char name[] = "waybill-head";
+	struct buf plain AUTO_BUF = { 0 }, sealed AUTO_BUF = { 0 };
+	MDB_val k = { sizeof(name) - 1, (void *)(uintptr_t)name };
+	uint8_t id[STORE_KEY_ID_LEN];
+	struct seal seal = { .version = 1 };
+	struct err e = ERR_INIT;
+	struct raw r;
+
+	raw_open(&r);
+	memcpy(seal.key, conf.key, sizeof(seal.key));
+	memcpy(seal.store_id, raw_plain(&r, "waybill-store").p, SEAL_ID_LEN);
+	assert_int_equal(
+	    seal_open(&seal, "row", bytes_of(name, sizeof(name) - 1),
+		raw_plain(&r, name), &plain, &e),
+	    0);
+	seal_value(
+	    &seal, "row", store_key_id(id, 0), buf_bytes(&plain), &sealed);
+	raw_put(&r, r.row, 0, &sealed);
+	assert_int_equal(mdb_del(r.txn, 1, &k, NULL), 0);
+	raw_close(&r);
+}
+
+static bool
+raw_has_old_head(void)
+{
+	uint8_t id[STORE_KEY_ID_LEN] = { 0 };
+	MDB_val k = { sizeof(id), id }, v;
+	struct raw r;
+	int rc;
+
+	raw_open(&r);
+	rc = mdb_get(r.txn, r.row, &k, &v);
+	raw_close(&r);
+	return rc == 0;
+}
+
+static void
+test_head_of_the_first_stores(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	three_rows();
+	head_back();
+	assert_true(raw_has_old_head());
+	s = open_store();
+	holds(s, 0, 1, "the first row of three");
+	store_close(s);
+	/* Nothing was written: it is where it was. */
+	assert_true(raw_has_old_head());
+	s = open_store();
+	put(s, 0, 2, "another");
+	store_close(s);
+	assert_false(raw_has_old_head());
+	s = open_store();
+	holds(s, 0, 2, "another");
+	holds(s, 0, 3, "the third row of three");
+	store_close(s);
 }
 
 int
@@ -194,6 +271,7 @@ main(void)
 		TEST(test_tolerant_store_goes_on),
 		TEST(test_added_row_is_found),
 		TEST(test_lost_head_is_no_new_store),
+		TEST(test_head_of_the_first_stores),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
