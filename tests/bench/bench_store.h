@@ -35,6 +35,7 @@ enum store_work {
 	STORE_LIST,   /* n pages of 100, each at any place */
 	STORE_DRAIN,  /* n entries leave by 64 and are receipted by 64 */
 	STORE_REOPEN, /* closed and opened, n times */
+	STORE_PUT,    /* STORE_ACCEPT of the store alone: rows, no entries */
 	STORE_WORK__MAX
 };
 

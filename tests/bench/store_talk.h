@@ -14,4 +14,10 @@ struct store_order {
 	unsigned at_once;
 };
 
+/* store_alone.c: opened when it is first asked for, with the words that the
+ * process was called with. */
+void store_alone_put(
+    char *const argv[], struct bytes nested, unsigned long n, unsigned at_once);
+void store_alone_close(void);
+
 #endif

@@ -401,6 +401,9 @@ do_work(
 	case STORE_REOPEN:
 		reopen(argv, o->n);
 		return;
+	case STORE_PUT:
+		store_alone_put(argv, buf_bytes(&nested), o->n, o->at_once);
+		return;
 	case STORE_WORK__MAX:
 		break;
 	}
@@ -434,6 +437,7 @@ store_work(char *const argv[])
 		if (write(STORE_TALK, &c, sizeof(c)) != sizeof(c))
 			return 1;
 	}
+	store_alone_close();
 	outbox_close(box);
 	signer_free(registrar);
 	return 0;
