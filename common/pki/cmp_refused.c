@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 
+/* It is repeated as it came: none but DER may stand in an answer of ours. */
 static X509_NAME *
 read_name(struct der *header)
 {
@@ -11,7 +12,8 @@ read_name(struct der *header)
 	AUTO(X509_NAME) ret = NULL;
 	const uint8_t *p = name.p;
 
-	ret = name.p != NULL ? d2i_X509_NAME(NULL, &p, (long)name.len) : NULL;
+	if (name.p != NULL && der_strict(name))
+		ret = d2i_X509_NAME(NULL, &p, (long)name.len);
 	ERR_clear_error();
 	return ret != NULL && p == name.p + name.len ? STEAL(ret) : NULL;
 }

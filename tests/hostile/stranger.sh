@@ -89,6 +89,7 @@ unchanged() {
 first_line() { head -n 1 "$tmp/reply" | tr -d '\0'; }
 
 # cmp_bad NAME WANT FILE TLS-NAME: WANT is "BODY FAILINFO", a HTTP status,
+# "unread FAILINFO" for an error about what no reader of requests can read,
 # "closed", or "no handshake": the registrar itself says so, by an alert.
 cmp_bad() {
 	local name=$1 want=$2 file=$3 said
@@ -102,6 +103,10 @@ cmp_bad() {
 		grep -q 'alert handshake failure' "$tmp/curl" ||
 			fail "$name: not by the registrar: $(cat "$tmp/curl")"
 		said="alert handshake failure" ;;
+	unread*) said=$("$cmp_tool" show "$tmp/reply" 2>&1) ||
+		fail "$name: HTTP $code, wanted $want: $said"
+		[[ $said = "body=error status=rejection fail=${want#* } "* ]] ||
+			fail "$name: wanted $want: $said" ;;
 	4*) [ "$code" = "$want" ] || fail "$name: HTTP $code, wanted $want"
 		said="HTTP $code $(first_line)" ;;
 	*) said=$("$cmp_tool" check "$file" "$tmp/reply" "$DOMAIN_CA" 2>&1) ||

@@ -26,6 +26,7 @@ static const struct {
 	{ "body of no type", { .body = "bb023000" }, CMP_BODY__MAX, true },
 	{ "body that is universal", { .body = "3000" }, CMP_BODY__MAX, true },
 	{ "sender no name", { .sender = "a4020500" }, CMP_POLLREQ, false },
+	{ "sender in BER", { .sender = "a40430800000" }, CMP_POLLREQ, false },
 	{ "sender two names", { .sender = "a40430003000" }, CMP_POLLREQ,
 	    false },
 	{ "sender nothing", { .sender = "3000", .more = "a9023000" },
