@@ -1,6 +1,7 @@
 #include "tests/unit/ledger_lab.h"
 
 #include "common/service/ledger_certs.h"
+#include "common/service/ledger_progress.h"
 
 static void
 test_stored_once(void **state)
@@ -114,6 +115,60 @@ test_a_doubt_is_for_people(void **state)
 	assert_int_equal(id, 1);
 	assert_int_equal(ledger_doubt_wait(ledger, &d, &e), 0);
 	assert_false(d.changed);
+}
+
+/* ---- progress ---------------------------------------------------------- */
+
+static bool
+progress(const char *text)
+{
+	struct ledger_progress x = { .id = 1,
+		.octets = bytes_of(text, strlen(text)) };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(ledger_progress_wait(ledger, &x, &e), 0);
+	return x.changed;
+}
+
+static void
+expect_progress(const char *want)
+{
+	struct buf got AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+	int rc = ledger_part(ledger, 1, LEDGER_PROGRESS, &got, &e);
+
+	assert_int_equal(rc, want != NULL ? 1 : 0);
+	assert_string_equal(buf_cstr(&got), want != NULL ? want : "");
+}
+
+/* The last word of it stands beside the intent, and goes with it. */
+static void
+test_progress(void **state)
+{
+	struct ledger_doubt d = { .id = 1, .why = "no answer came" };
+	struct ledger_resolve no = { .id = 1, .who = "me", .why = "looked" };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	store("berlin", 1, "one");
+	assert_false(progress("before"));
+	assert_int_equal(intend(1, "tx", ""), LEDGER_INTENDED);
+	expect_progress(NULL);
+	assert_true(progress("one"));
+	assert_true(progress("two"));
+	reopen();
+	expect_progress("two");
+	assert_int_equal(ledger_doubt_wait(ledger, &d, &e), 0);
+	expect_progress(NULL);
+	assert_false(progress("unknown"));
+	assert_int_equal(ledger_resolve_wait(ledger, &no, &e), 0);
+	assert_int_equal(intend(1, "tx", ""), LEDGER_INTENDED);
+	expect_progress(NULL);
+	assert_true(progress("three"));
+	assert_true(settle((struct ledger_settle){
+	    .id = 1, .code = BATCH_REFUSED, .event = "refused" }));
+	expect_progress(NULL);
+	assert_false(progress("after"));
 }
 
 static void
@@ -358,6 +413,7 @@ main(void)
 		TEST(test_id_for_other_octets_conflicts),
 		TEST(test_intent_survives),
 		TEST(test_a_doubt_is_for_people),
+		TEST(test_progress),
 		TEST(test_one_answer),
 		TEST(test_supersede_only_before_intent),
 		TEST(test_transaction_in_use),
