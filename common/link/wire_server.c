@@ -193,19 +193,19 @@ req_received(struct wire_req *r)
 }
 
 /* On nng's threads: received, or sent.  A reply that found nobody is still
- * ours to free. */
+ * ours to free, and a request that came as we end. */
 static void
 req_step(void *arg)
 {
 	struct wire_req *r = arg;
+	bool dead = atomic_load(&r->s->dead);
 	int rv = nng_aio_result(r->aio);
 
-	if (r->sending && rv != 0) {
+	if (r->sending ? rv != 0 : rv == 0 && dead) {
 		nng_msg_free(nng_aio_get_msg(r->aio));
 		nng_aio_set_msg(r->aio, NULL);
 	}
-	if (atomic_load(&r->s->dead) || rv == NNG_ECLOSED ||
-	    rv == NNG_ECANCELED)
+	if (dead || rv == NNG_ECLOSED || rv == NNG_ECANCELED)
 		return;
 	if (r->sending || rv != 0)
 		req_receive(r);
