@@ -17,6 +17,7 @@
 #define CONTROL_BODY_MAX LIMIT_SERVICE_BODY
 #define CONTEXTS_SPARE	 16
 #define CONTEXTS_MAX	 1024
+#define SETTLE_TURNS	 100
 
 /* ---- proofs ------------------------------------------------------------ */
 
@@ -223,9 +224,24 @@ service_run(struct service *s, struct err *e)
 	return 0;
 }
 
+/* What was submitted is committed and told, which may submit more.  Sites may
+ * still ask, so there is an end to it. */
+static void
+close_settle(struct service *s)
+{
+	unsigned i = s->ledger != NULL ? SETTLE_TURNS : 0;
+
+	for (; i > 0; i--) {
+		ledger_flush(s->ledger);
+		if (loop_drain(s->loop) == 0)
+			break;
+	}
+}
+
 void
 service_close(struct service *s)
 {
+	close_settle(s);
 	pulls_free(STEAL(s->pulls));
 	wire_close(STEAL(s->wire));
 	https_close(STEAL(s->control));
