@@ -1,9 +1,11 @@
-/* CMP from anybody: parse, header, signer, protection, and each body's reader.
- */
+/* CMP from anybody: parse, header, signer, protection, and each body's reader;
+ * what cannot be read is answered, and the answer can. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "common/pki/cmp.h"
+#include "common/pki/issue.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -77,6 +79,48 @@ read_others(const struct cmp_msg *m, struct err *e)
 		read_values(&i, e);
 }
 
+static struct signer *
+make_signer(void)
+{
+	AUTO(EVP_PKEY) key = ossl_new_key_p256();
+	AUTO(X509_NAME) name = issue_name("registrar", "fuzz", NULL);
+	struct issue_spec spec = { .subject = name,
+		.pubkey = key,
+		.not_before = 1,
+		.not_after = ISSUE_FOREVER,
+		.pathlen = -1,
+		.key_usage = "critical,digitalSignature" };
+	struct err e = ERR_INIT;
+	AUTO(X509) x = issue_cert(&spec, NULL, key, &e);
+
+	if (x == NULL)
+		abort();
+	return signer_new(key, x, NULL);
+}
+
+static void
+refuse(struct bytes der)
+{
+	static struct signer *s;
+	AUTO(cmp_msg) m = cmp_parse_refused(der);
+	AUTO(cmp_msg) again = NULL;
+	struct buf body AUTO_BUF = { 0 }, out AUTO_BUF = { 0 };
+	struct err e = ERR_INIT;
+	struct cmp_head h;
+
+	if (m == NULL)
+		return;
+	if (s == NULL)
+		s = make_signer();
+	cmp_head_reply(m, &h);
+	cmp_body_error(CMP_REJECTION, CMP_BAD_DATA_FORMAT, "no", &body);
+	if (cmp_build(&h, buf_bytes(&body), s, NULL, &out, &e) == -1 ||
+	    cmp_parse(buf_bytes(&out), &again, &e) == -1 ||
+	    !bytes_eq(cmp_transaction_id(again), cmp_transaction_id(m)) ||
+	    !bytes_eq(cmp_recip_nonce(again), cmp_sender_nonce(m)))
+		abort();
+}
+
 static void
 read_one(struct bytes der, int depth)
 {
@@ -88,6 +132,7 @@ read_one(struct bytes der, int depth)
 	if (cmp_parse(der, &m, &e) == -1) {
 		if (e.kind != ERR_INPUT)
 			abort();
+		refuse(der);
 		return;
 	}
 	if (!bytes_eq(cmp_der(m), der))
