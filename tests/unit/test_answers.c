@@ -223,6 +223,41 @@ a_receipt_is_of_the_service_alone(void **state)
 	assert_int_equal(fwd_custody(&fwd), 1);
 }
 
+/* Receipts need not wait for each other's commit; the answer behind them waits
+ * for theirs. */
+static void
+receipts_come_together(void **state)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	struct reg_lab *g = *state;
+	struct outbox_peer ra;
+	struct err e = ERR_INIT;
+	uint64_t tags[NELEMS(names)], id;
+	struct fwd_batch x;
+
+	reg_start(g, NULL);
+	for (size_t i = 0; i < NELEMS(names); i++)
+		fwd_enrol_only(g, names[i]);
+	fwd_ready(&fwd);
+	for (size_t i = 0; i < NELEMS(names); i++) {
+		fwd_expect(&fwd, FRAME_PUT);
+		assert_int_equal(fwd_header(&fwd).id, i + 1);
+		tags[i] = fwd.f.tag;
+	}
+	for (id = 1; id <= NELEMS(names); id++) {
+		x = fwd_batch(&fwd, id, BATCH_STORED, bytes_of(NULL, 0));
+		fwd_send_batch(&fwd, FRAME_STORED, tags[id - 1], &x);
+	}
+	fwd_answer(&fwd, 2, BATCH_REFUSED, bytes_of(NULL, 0));
+	fwd_expect(&fwd, FRAME_GOT);
+	assert_int_equal(reg_entry(g, 1).state, ENTRY_CUSTODY);
+	assert_int_equal(reg_entry(g, 2).state, ENTRY_REFUSED);
+	assert_int_equal(reg_entry(g, 3).state, ENTRY_CUSTODY);
+	assert_int_equal(outbox_peer(g->r.outbox, "ra", &ra, &e), 0);
+	assert_int_equal(ra.seq, 4);
+	assert_int_equal(reg_logged(g, "event=carry.unsolicited"), 0);
+}
+
 /* ---- held requests ----------------------------------------------------- */
 
 /* A request on its way, nobody waiting for the answer yet. */
@@ -619,6 +654,7 @@ main(void)
 		T(forged_answers_change_nothing),
 		T(a_forged_batch_does_not_count_as_seen),
 		T(a_receipt_is_of_the_service_alone),
+		T(receipts_come_together),
 		T(an_answer_wakes_the_request_that_waits),
 		T(nobody_waits_longer_than_the_hold_time),
 		T(a_request_that_waits_outlives_the_registrar),
