@@ -201,7 +201,8 @@ tree_check(struct tree *t, uint64_t page, const struct db *db)
 	return 0;
 }
 
-/* The unnamed database holds the records of the others and the plain row. */
+/* The unnamed database holds the records of the others, the plain row and the
+ * head. */
 static int
 value_main(struct tree *t, uint64_t page, const struct node *n)
 {
