@@ -13,6 +13,12 @@
 #include "masa-client/address.h"
 #include "masa-client/target.h"
 
+static const char *
+either(const char *s, const char *def)
+{
+	return s != NULL ? s : def;
+}
+
 static void
 test_urls(void **state)
 {
@@ -107,7 +113,7 @@ test_hosts(void **state)
 
 		if ((rc == 0) != (cases[i].host != NULL))
 			fail_msg("%zu: %d %s", i, rc, e.msg);
-		assert_string_equal(t.host, lab_or(cases[i].host, ""));
+		assert_string_equal(t.host, either(cases[i].host, ""));
 	}
 }
 
