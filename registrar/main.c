@@ -1,5 +1,6 @@
 /* waybill-registrar: admits, co-signs, stores, and answers now, "waiting", or
  * later. */
+#include "common/pki/ossl_decoders.h"
 #include "common/sys/daemon.h"
 #include "registrar/registrar.h"
 
@@ -24,6 +25,7 @@ main(int argc, char **argv)
 	daemon_init(&opts, "waybill-registrar",
 	    "admits, co-signs, stores, and answers now, waiting, or later",
 	    argc, argv);
+	ossl_decoders_few();
 	if (registrar_configure(&r, opts.conf, &e) == -1)
 		return daemon_fail(&e);
 	if (opts.print_config)
