@@ -120,7 +120,8 @@ serve(struct server *s)
 	int n;
 
 	for (;;) {
-		if ((n = epoll_wait(s->epoll, ev, EVENTS, -1)) == -1)
+		n = epoll_wait(s->epoll, ev, EVENTS, -1);
+		if (n == -1 && errno != EINTR)
 			bench_fail("ceiling_epoll: %s", strerror(errno));
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.ptr == NULL)

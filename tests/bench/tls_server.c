@@ -22,8 +22,8 @@ wait_until_served(const struct site *s)
 	json_t *status;
 	int code;
 
-	while ((status = control_call(
-		    s->control, "GET", "/v1/status", NULL, &code, &e)) == NULL) {
+	while ((status = control_call(s->control, "GET", "/v1/status", NULL,
+		    &code, &e)) == NULL) {
 		if (bench_now() > until)
 			bench_fail("%s", e.msg);
 		usleep(1000);
