@@ -193,10 +193,11 @@ load_drip(struct load *l, unsigned seconds)
 	while ((now = bench_now()) < end) {
 		due += (now - last) / 1e6 * (double)l->n_kept;
 		last = now;
-		for (; due >= 1 && (c = TAILQ_FIRST(&l->kept)) != NULL; due--) {
+		while (due >= 1 && (c = TAILQ_FIRST(&l->kept)) != NULL) {
 			TAILQ_REMOVE(&l->kept, c, link);
 			TAILQ_INSERT_TAIL(&l->kept, c, link);
 			load_conn_drip(c);
+			due -= 1;
 		}
 		turn(l, TURN_MS);
 	}
