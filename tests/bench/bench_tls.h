@@ -5,6 +5,7 @@
  *  tls_server.c      the registrar and its ceilings, started and ended
  *  tls_talk.c        conversations
  *  tls_rows.c        rows of handshakes and answers
+ *  tls_genm.c        figure of signed answers
  *  tls_idle.c        rows of memory, of slow clients
  *  tls_many.c        figures of many clients at once
  */
@@ -43,7 +44,7 @@ void tls_registrar_stop(struct tls_bench *t);
 /* "ceiling_epoll", "ceiling_evhttp"; with the site's key, says what TLS_PATH
  * says. */
 struct server tls_ceiling_start(const struct tls_bench *t, const char *name);
-/* Of a ceiling, or another child of ours. */
+/* Of a ceiling, or another child of ours, which must still run. */
 void tls_kill(pid_t pid);
 
 /* ---- tls_talk.c ---------------------------------------------------------- */
@@ -74,6 +75,7 @@ double tls_talk_run(const struct tls_talk *k, struct load *l, pid_t server,
 
 void tls_handshake(struct tls_bench *t, struct bench_row *rows);
 void tls_kept_answer(struct tls_bench *t, struct bench_row *rows);
+void tls_genm(struct tls_bench *t, struct bench_row *rows);
 void tls_idle_resident(struct tls_bench *t, struct bench_row *rows);
 void tls_idle_connection(struct tls_bench *t, struct bench_row *rows);
 void tls_slow_beside(struct tls_bench *t, struct bench_row *rows);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define WARM	 50
-#define OPEN	 2000 /* connections that idle */
+#define OPEN	 1000 /* connections that idle */
 #define SLOW	 1000 /* clients of an octet a second */
 #define GOOD	 200  /* connections of a good device */
 #define DRIP_MAX 120  /* seconds */
@@ -79,7 +79,7 @@ tls_idle_connection(struct tls_bench *t, struct bench_row *rows)
 
 /* ---- slow clients ---------------------------------------------------------- */
 
-/* Opens them, says so by one octet, drips. */
+/* Opens them, says so by one octet, drips; ends if they are not there. */
 static void
 drip(const struct tls_bench *t, unsigned port, int up)
 {
@@ -88,8 +88,10 @@ drip(const struct tls_bench *t, unsigned port, int up)
 
 	tls_talk_new(t, tls_many(t, SLOW), TLS_KEEP, 1, &k);
 	(void)tls_talk_run(&k, l, 0, 16, "slow clients", NULL);
-	if (write(up, "", 1) == 1)
-		load_drip(l, DRIP_MAX);
+	if (write(up, "", 1) != 1)
+		return;
+	for (int i = 0; i < DRIP_MAX && load_kept(l) > k.n / 2; i++)
+		load_drip(l, 1);
 }
 
 /* In a process of its own, so that it does not take time of the good ones'. */

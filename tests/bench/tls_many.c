@@ -6,7 +6,7 @@
 #include <string.h>
 #include "common/base/str.h"
 
-#define LEAST 250  /* connections of a figure */
+#define LEAST 200  /* connections of a figure */
 #define HERD  1000 /* devices */
 #define CMP   "/.well-known/cmp"
 #define TYPE  "application/pkixcmp"
@@ -19,7 +19,7 @@ static void
 latency_round(const struct tls_bench *t, struct load *l, const struct server *s,
     unsigned at_once, struct bench_row *rows)
 {
-	size_t n = at_once * 3 > LEAST ? at_once * 3 : LEAST;
+	size_t n = at_once * 2 > LEAST ? at_once * 2 : LEAST;
 	struct load_sum sum;
 	struct tls_talk k;
 	double cpu;

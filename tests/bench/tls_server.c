@@ -100,7 +100,9 @@ tls_ceiling_start(const struct tls_bench *t, const char *name)
 void
 tls_kill(pid_t pid)
 {
+	int status;
+
 	kill(pid, SIGKILL);
-	if (waitpid(pid, NULL, 0) != pid)
-		bench_fail("process %d: %s", (int)pid, strerror(errno));
+	if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+		bench_fail("process %d ended before its time", (int)pid);
 }
