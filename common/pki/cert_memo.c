@@ -104,3 +104,20 @@ cert_memo_keep(X509 *x, const STACK_OF(X509) * chain)
 	for (int i = 0; i < sk_X509_num(chain); i++)
 		keep_one(sk_X509_value(chain, i));
 }
+
+void
+cert_memo_share(STACK_OF(X509) * chain)
+{
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *x = sk_X509_value(chain, i);
+		struct digest d = cert_digest(x);
+		X509 *same = get(&d);
+
+		if (same == NULL) {
+			keep(&d, x);
+			continue;
+		}
+		sk_X509_set(chain, i, same);
+		X509_free(x);
+	}
+}

@@ -17,5 +17,7 @@
 X509 *cert_memo_parse(struct bytes der, struct err *e) WARN_UNUSED;
 /* These were decoded by somebody else, as by TLS.  Both may be NULL. */
 void cert_memo_keep(X509 *x, const STACK_OF(X509) * chain);
+/* Puts in the place of each what is remembered of the same octets. */
+void cert_memo_share(STACK_OF(X509) * chain);
 
 #endif

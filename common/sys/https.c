@@ -124,7 +124,6 @@ https_close(struct https *h)
 	if (h->unix_path != NULL)
 		unlink(h->unix_path);
 	free(h->unix_path);
-	https_issuers_free(h);
 	SSL_CTX_free(h->ctx);
 	SSL_CTX_free(h->full);
 	free(h);

@@ -15,15 +15,7 @@
 #include <openssl/ssl.h>
 #include "common/sys/https.h"
 
-/* Authorities above clients that are remembered. */
-#define HTTPS_ISSUERS 16
-
 LIST_HEAD(conns, conn);
-
-struct https_issuer {
-	X509 *cert;
-	struct digest id; /* of cert */
-};
 
 struct https {
 	struct loop *loop;
@@ -43,8 +35,6 @@ struct https {
 	struct https_gate gate;
 	unsigned handshake_ms, headers_ms, body_ms, idle_ms;
 	struct conns conns;
-	struct https_issuer issuers[HTTPS_ISSUERS];
-	size_t next_issuer;  /* the place of the next one */
 	unsigned here, most; /* of conns; `most` since memory was given back */
 };
 
@@ -102,7 +92,6 @@ struct https_req {
 
 /* ---- https_tls.c ------------------------------------------------------- */
 
-void https_issuers_free(struct https *h);
 /* Once, before the first connection. */
 void https_conn_index(void);
 /* For evhttp, arg a struct https.  evhttp takes a NULL for leave to speak

@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+#include "common/pki/cert_memo.h"
 
 #define EBB_FROM   128 /* connections: fewer are no flood */
 /* How long a body that is refused may still come in, so that who sends it may
@@ -206,48 +207,6 @@ on_surplus(void *arg)
 	shutdown(SSL_get_fd(c->ssl), SHUT_RDWR);
 }
 
-/* Takes x, returns its like that is shared. */
-static X509 *
-issuer_shared(struct https *h, X509 *x)
-{
-	struct https_issuer *at = &h->issuers[h->next_issuer];
-	struct digest id = cert_digest(x);
-
-	for (size_t i = 0; i < HTTPS_ISSUERS; i++) {
-		X509 *known = h->issuers[i].cert;
-
-		if (known == NULL || !digest_eq(&h->issuers[i].id, &id))
-			continue;
-		X509_up_ref(known);
-		X509_free(x);
-		return known;
-	}
-	X509_free(at->cert);
-	X509_up_ref(x);
-	*at = (struct https_issuer){ x, id };
-	h->next_issuer = (h->next_issuer + 1) % HTTPS_ISSUERS;
-	return x;
-}
-
-/* Devices of one maker all show the same authorities: a certificate that is
- * parsed takes 3 KiB, and would stay as long as the connection. */
-static void
-conn_share_issuers(struct conn *c)
-{
-	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(c->ssl);
-
-	for (int i = 0; i < sk_X509_num(chain); i++)
-		sk_X509_set(
-		    chain, i, issuer_shared(c->h, sk_X509_value(chain, i)));
-}
-
-void
-https_issuers_free(struct https *h)
-{
-	for (size_t i = 0; i < HTTPS_ISSUERS; i++)
-		X509_free(h->issuers[i].cert);
-}
-
 /* The handshake runs inside of the bufferevent, which must not be freed there:
  * a connection that may not stay ends when the loop turns. */
 static void
@@ -259,7 +218,10 @@ conn_shaken(struct conn *c)
 	c->known = cert != NULL;
 	if (c->known)
 		c->client = cert_digest(cert);
-	conn_share_issuers(c);
+	/* Devices of one maker all show the same authorities: a certificate
+	 * that is parsed takes 3 KiB, and would stay as long as the connection.
+	 */
+	cert_memo_share(SSL_get_peer_cert_chain(c->ssl));
 	if (g->enter == NULL)
 		return;
 	c->entered = g->enter(g->arg, c->known ? &c->client : NULL);

@@ -105,6 +105,27 @@ what_tls_decoded_is_remembered(void **state)
 	x509s_free(chain);
 }
 
+/* Of two connections' chains, decoded apart, one certificate is left. */
+static void
+chains_share_what_is_remembered(void **state)
+{
+	struct buf der AUTO_BUF = { 0 };
+	STACK_OF(X509) *one = sk_X509_new_null(), *two = sk_X509_new_null();
+
+	(void)state;
+	another(&der);
+	sk_X509_push(one, ossl_cert_parse(buf_bytes(&der), NULL));
+	sk_X509_push(two, ossl_cert_parse(buf_bytes(&der), NULL));
+	assert_ptr_not_equal(sk_X509_value(one, 0), sk_X509_value(two, 0));
+	cert_memo_share(one);
+	cert_memo_share(two);
+	cert_memo_share(NULL);
+	assert_ptr_equal(sk_X509_value(one, 0), sk_X509_value(two, 0));
+	x509s_free(one);
+	assert_int_equal(sk_X509_num(two), 1);
+	x509s_free(two);
+}
+
 /* What is used stays, however many others come by. */
 static void
 the_oldest_goes(void **state)
@@ -289,6 +310,7 @@ main(void)
 		cmocka_unit_test(the_same_octets_are_decoded_once),
 		cmocka_unit_test(other_octets_are_another_certificate),
 		cmocka_unit_test(what_tls_decoded_is_remembered),
+		cmocka_unit_test(chains_share_what_is_remembered),
 		cmocka_unit_test(the_oldest_goes),
 		cmocka_unit_test(what_is_no_certificate_is_refused_each_time),
 		cmocka_unit_test(cms_takes_what_is_remembered),
