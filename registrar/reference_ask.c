@@ -10,13 +10,15 @@
 
 #define NAMES_MAX    LIMIT_REFERENCE_NAMES
 #define PATIENCE_MS  60000 /* for one answer, and after a refusal */
-#define RESTARTS_MAX 3	   /* of a piece that changes while it comes */
-#define FULL_PERCENT 80	   /* of the outbox: the rest is for entries */
+#define SOON_MS	     3000
+#define RESTARTS_MAX 3	/* of a piece that changes while it comes */
+#define FULL_PERCENT 80 /* of the outbox: the rest is for entries */
 
 struct session_ask {
 	struct session *s;
 	struct timer *timer;
 	bool on;	    /* a round is under way */
+	bool first;	    /* none of this link is over yet */
 	uint64_t round;	    /* its number; commits know theirs by it */
 	uint64_t tag, late; /* asked; given up */
 	/* What is being asked for. */
@@ -229,6 +231,17 @@ index_use(struct session_ask *a)
 			index_give_up(a, p->m.name);
 }
 
+/* A service that has just started is about to publish. */
+static uint64_t
+ask_again(struct session_ask *a)
+{
+	uint64_t ms = ask_registrar(a)->conf.reference;
+	bool first = a->first;
+
+	a->first = false;
+	return first && ms > SOON_MS ? SOON_MS : ms;
+}
+
 static void
 ask_next(struct session_ask *a)
 {
@@ -237,7 +250,7 @@ ask_next(struct session_ask *a)
 	if (a->n_wanted > 0)
 		ask_name(a, a->wanted[--a->n_wanted]);
 	else
-		ask_pause(a, ask_registrar(a)->conf.reference);
+		ask_pause(a, ask_again(a));
 }
 
 /* ---- a piece that is whole --------------------------------------------- */
@@ -462,6 +475,7 @@ reference_ask_begin(struct session_ask *a)
 {
 	const struct registrar *r = ask_registrar(a);
 
+	a->first = true;
 	if (r->reference != NULL && r->conf.reference > 0)
 		ask_turn(a);
 }

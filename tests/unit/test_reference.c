@@ -427,6 +427,21 @@ a_service_that_says_later_is_asked_later(void **state)
 	assert_int_equal(reg_logged(g, "event=carry.unsolicited"), 1);
 }
 
+/* It may have been a moment too early. */
+static void
+a_service_that_had_nothing_is_soon_asked_once_more(void **state)
+{
+	struct reg_lab *g = *state;
+
+	reg_start(g, NULL);
+	fwd_ready(&fwd);
+	expect_ask("index", 0, 0);
+	send_none(fwd.f.tag);
+	expect_ask("index", 0, 0);
+	send_none(fwd.f.tag);
+	worked_off();
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -442,6 +457,7 @@ main(void)
 		TEST(a_deny_list_counts_when_it_is_whole_and_can_be_read),
 		TEST(what_is_stale_is_told),
 		TEST(a_service_that_says_later_is_asked_later),
+		TEST(a_service_that_had_nothing_is_soon_asked_once_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
