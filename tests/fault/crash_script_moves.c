@@ -212,8 +212,10 @@ heard(struct outbox_batch *x, const struct err *e)
 		is->has |= MARK_HAS_ANSWER;
 		is->answer = c->item.answer;
 	}
-	/* Nobody fetches what is said of the outbox's own. */
-	if ((is->has & MARK_IS_OURS) != 0)
+	/* Nobody fetches what is said of the outbox's own, and nothing follows
+	 * the answer to a certConf. */
+	if ((is->has & MARK_IS_OURS) != 0 ||
+	    (is->step > 0 && c->item.has_answer))
 		is->state = ENTRY_CONFIRMED;
 	else
 		item_advance(c->i, c->ev);
