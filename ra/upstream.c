@@ -78,14 +78,10 @@ ask_done(struct upstream_ask *a)
 }
 
 static void
-ask_unknown(struct upstream_ask *a, const char *why)
+ask_unknown(struct upstream_ask *a, const struct err *why)
 {
-	struct upstream_answer x = { .is = UPSTREAM_UNKNOWN };
-	struct err e = ERR_INIT;
+	struct upstream_answer x = { .is = UPSTREAM_UNKNOWN, .why = why };
 
-	err_set(&e, ERR_RETRY, "%s%s",
-	    strncmp(why, "upstream: ", 10) == 0 ? "" : "upstream: ", why);
-	x.why = &e;
 	ask_end(a, &x);
 }
 
@@ -135,11 +131,15 @@ asks_anew(const struct upstream_ask *a)
 static void
 ask_doubt(struct upstream_ask *a, const char *why)
 {
+	struct err e = ERR_INIT;
+
 	a->doubtful = true;
-	if (!asks_anew(a) || a->upstream->conf->idempotent)
+	if (!asks_anew(a) || a->upstream->conf->idempotent) {
 		ask_later(a, why);
-	else
-		ask_unknown(a, why);
+		return;
+	}
+	err_set(&e, ERR_RETRY, "upstream: %s", why);
+	ask_unknown(a, &e);
 }
 
 /* ---- messages of our own ----------------------------------------------- */
@@ -206,7 +206,8 @@ ask_poll(struct upstream_ask *a, const struct cmp_msg *m, long id, uint64_t ms)
 
 	cmp_body_pollreq(id, &body);
 	if (ask_build(a, m, buf_bytes(&body), &e) == -1) {
-		ask_unknown(a, e.msg);
+		err_prefix(&e, "upstream");
+		ask_unknown(a, &e);
 		return;
 	}
 	ask_next(a, ASK_POLL, ms);
@@ -227,7 +228,8 @@ ask_confirm(struct upstream_ask *a)
 
 	cmp_body_certconf(a->heard.id, a->heard.cert, true, NULL, &body);
 	if (ask_build(a, a->final, buf_bytes(&body), &e) == -1) {
-		ask_unknown(a, e.msg);
+		err_prefix(&e, "upstream");
+		ask_unknown(a, &e);
 		return;
 	}
 	ask_next(a, ASK_CONFIRM, 0);
@@ -270,7 +272,7 @@ take_refusal(struct upstream_ask *a, const struct upstream_heard *h)
 
 	if (a->step == ASK_CONFIRM ||
 	    (a->doubtful && (a->step == ASK_POLL || in_use))) {
-		ask_unknown(a, h->why.msg);
+		ask_unknown(a, &h->why);
 		return;
 	}
 	x.in_body = h->in_body;

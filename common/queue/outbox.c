@@ -4,7 +4,6 @@
 
 #include <openssl/crypto.h>
 
-#include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/queue/outbox_int.h"
 
@@ -134,20 +133,10 @@ outbox_open(const struct outbox_conf *c, struct outbox **ret, struct err *e)
 	return 0;
 }
 
-static int
-nothing(struct store_txn *t, void *arg, struct err *e)
-{
-	(void)t, (void)arg, (void)e;
-	return 0;
-}
-
 void
 outbox_flush(struct outbox *o)
 {
-	struct err e = ERR_INIT;
-
-	if (store_submit_wait(o->store, nothing, NULL, &e) == -1)
-		log_err(LOG_ERROR, "outbox.flush-failed", &e, NULL);
+	store_flush(o->store);
 }
 
 void

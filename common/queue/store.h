@@ -134,6 +134,8 @@ void store_submit(
 /* The same, waiting; for start-up and tests, never on a loop. */
 int store_submit_wait(
     struct store *s, store_job fn, void *arg, struct err *e) WARN_UNUSED;
+/* Returns when what was submitted before is committed, and its done posted. */
+void store_flush(struct store *s);
 /* fn in a read transaction on this thread; it must not block. */
 int store_read(
     struct store *s, store_job fn, void *arg, struct err *e) WARN_UNUSED;

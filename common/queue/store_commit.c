@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include "common/base/clock.h"
+#include "common/base/log.h"
 
 #define BATCH_JOBS 256
 #define READERS_MS 10000
@@ -289,6 +290,22 @@ store_submit_wait(struct store *s, store_job fn, void *arg, struct err *e)
 	if (w.failed && e != NULL)
 		*e = w.e;
 	return w.failed ? -1 : 0;
+}
+
+static int
+nothing(struct store_txn *t, void *arg, struct err *e)
+{
+	(void)t, (void)arg, (void)e;
+	return 0;
+}
+
+void
+store_flush(struct store *s)
+{
+	struct err e = ERR_INIT;
+
+	if (store_submit_wait(s, nothing, NULL, &e) == -1)
+		log_err(LOG_ERROR, "store.flush-failed", &e, NULL);
 }
 
 int

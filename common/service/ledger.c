@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include "common/base/cbor.h"
-#include "common/base/log.h"
 #include "common/base/str.h"
 
 #define FLOOR_STEP 3600 /* seconds */
@@ -176,20 +175,10 @@ ledger_open(const struct ledger_conf *c, struct ledger **ret, struct err *e)
 	return 0;
 }
 
-static int
-nothing(struct store_txn *t, void *arg, struct err *e)
-{
-	(void)t, (void)arg, (void)e;
-	return 0;
-}
-
 void
 ledger_flush(struct ledger *l)
 {
-	struct err e = ERR_INIT;
-
-	if (store_submit_wait(l->store, nothing, NULL, &e) == -1)
-		log_err(LOG_ERROR, "ledger.flush-failed", &e, NULL);
+	store_flush(l->store);
 }
 
 void

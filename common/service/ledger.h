@@ -42,7 +42,7 @@ int ledger_renew(
     const struct store_conf *c, const char *who, struct err *e) WARN_UNUSED;
 int ledger_open(const struct ledger_conf *c, struct ledger **ret,
     struct err *e) WARN_UNUSED;
-/* Returns when all that was submitted before is committed, and its done posted. */
+/* Returns when what was submitted before is committed, and its done posted. */
 void ledger_flush(struct ledger *l);
 void ledger_close(struct ledger *l); /* after the last done was posted */
 AUTO_DEFINE(ledger, struct ledger, ledger_close);
