@@ -269,10 +269,12 @@ take_refusal(struct upstream_ask *a, const struct upstream_heard *h)
 {
 	struct upstream_answer x = { .is = UPSTREAM_REFUSED };
 	bool in_use = (h->why.fail & CMP_TRANSACTION_ID_IN_USE) != 0;
+	struct err e = ERR_INIT;
 
 	if (a->step == ASK_CONFIRM ||
 	    (a->doubtful && (a->step == ASK_POLL || in_use))) {
-		ask_unknown(a, &h->why);
+		err_set(&e, ERR_RETRY, "%s", h->why.msg);
+		ask_unknown(a, &e);
 		return;
 	}
 	x.in_body = h->in_body;
