@@ -15,7 +15,7 @@
 #include "common/link/wire.h"
 #include "common/sys/control.h"
 
-#define LIMIT_MS 10000
+#define LIMIT_MS 25000 /* a disk that is written full may stall */
 #define NO_CLOCK "WAYBILL_CLOCK=none"
 #define CLOCK	 "WAYBILL_CLOCK=sync"
 
